@@ -1,0 +1,98 @@
+"""mlnet: MATLAB-like layer arrays, their training and their display.
+
+Everything public is here, under MATLAB's names; importing it loads NumPy and nothing heavier.
+"""
+
+from mlnet.data.digits import digitTest4DArrayData, digitTrain4DArrayData
+from mlnet.display import disp, properties
+from mlnet.errors import (
+    DataError,
+    MissingExtraError,
+    MlnetError,
+    NetworkError,
+    NotSupportedError,
+    OptionError,
+    TrainingError,
+    UnknownNameError,
+)
+from mlnet.labels import categorical, categories
+from mlnet.layers.activation import (
+    clippedReluLayer,
+    eluLayer,
+    leakyReluLayer,
+    reluLayer,
+    sigmoidLayer,
+    softmaxLayer,
+    tanhLayer,
+)
+from mlnet.layers.convolution import convolution2dLayer
+from mlnet.layers.dropout import dropoutLayer
+from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
+from mlnet.layers.input import featureInputLayer, imageInputLayer
+from mlnet.layers.linear import fullyConnectedLayer
+from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
+from mlnet.layers.output import classificationLayer, regressionLayer
+from mlnet.layers.pooling import (
+    averagePooling2dLayer,
+    globalAveragePooling2dLayer,
+    globalMaxPooling2dLayer,
+    maxPooling2dLayer,
+)
+from mlnet.network.layer_array import LayerArray
+from mlnet.network.series_network import SeriesNetwork, activations, classify, predict
+from mlnet.randomness import rng
+from mlnet.training.options import trainingOptions
+from mlnet.training.train import trainNetwork
+from mlnet.version import __version__
+
+
+
+__all__ = [
+    "DataError",
+    "LayerArray",
+    "MissingExtraError",
+    "MlnetError",
+    "NetworkError",
+    "NotSupportedError",
+    "OptionError",
+    "SeriesNetwork",
+    "TrainingError",
+    "UnknownNameError",
+    "__version__",
+    "activations",
+    "averagePooling2dLayer",
+    "batchNormalizationLayer",
+    "categorical",
+    "categories",
+    "classificationLayer",
+    "classify",
+    "clippedReluLayer",
+    "convolution2dLayer",
+    "crossChannelNormalizationLayer",
+    "digitTest4DArrayData",
+    "digitTrain4DArrayData",
+    "disp",
+    "dropoutLayer",
+    "eluLayer",
+    "featureInputLayer",
+    "fullyConnectedLayer",
+    "getL2Factor",
+    "getLearnRateFactor",
+    "globalAveragePooling2dLayer",
+    "globalMaxPooling2dLayer",
+    "imageInputLayer",
+    "leakyReluLayer",
+    "maxPooling2dLayer",
+    "predict",
+    "properties",
+    "regressionLayer",
+    "reluLayer",
+    "rng",
+    "setL2Factor",
+    "setLearnRateFactor",
+    "sigmoidLayer",
+    "softmaxLayer",
+    "tanhLayer",
+    "trainNetwork",
+    "trainingOptions",
+]

@@ -1,0 +1,114 @@
+"""What a network should put out: classes or responses, fetched in mini-batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlnet.data.arrays import Index, check_finite
+from mlnet.data.layout import to_engine
+from mlnet.errors import DataError
+from mlnet.labels import as_labels, categories
+
+
+class ClassTargets:
+    """Class numbers, counted from 0 in the order of ``classes``.
+
+    Parameters
+    ----------
+    labels : categorical, or array of texts, integers or bools
+        One for each observation.
+    classes : list of texts
+        Order of the classes; empty: the categories of the labels.
+    count : int
+        Number of observations of the predictors.
+    where : text
+        Beginning of error messages.
+
+    Raises
+    ------
+    DataError
+        Where labels are missing, of unknown classes, or not one for each observation.
+    """
+
+    def __init__(self, labels: Any, classes: list[str], count: int, where: str) -> None:
+        found = as_labels(labels, where)
+        _check_count(len(found), count, where)
+        names = categories(found)
+        self.classes = classes or names
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        unknown = sorted({names[code] for code in np.unique(found.codes)} - set(numbers))
+        if unknown:
+            listed = ", ".join(f"'{name}'" for name in unknown[:5])
+            raise DataError(f"{where}: needs classes out of {self.classes}, but has also {listed}.")
+        table = np.array([numbers.get(name, -1) for name in names], np.int64)
+        self._codes = table[found.codes]
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
+        """Return class numbers, int64; ``dtype`` does not matter."""
+        return self._codes[index]
+
+    def present(self) -> int:
+        """Return the number of different classes that occur."""
+        return len(np.unique(self._codes))
+
+
+class ResponseTargets:
+    """Numeric responses: (N, R) numbers, or (H, W, C, N) images.
+
+    Parameters
+    ----------
+    responses : array_like
+    dims : tuple of int
+        Size that the network puts out for one observation.
+    count : int
+        Number of observations of the predictors.
+    where : text
+        Beginning of error messages.
+
+    Raises
+    ------
+    DataError
+        Where responses are not numeric or finite, or of another size or number.
+    """
+
+    def __init__(self, responses: Any, dims: tuple[int, ...], count: int, where: str) -> None:
+        try:
+            array = np.asarray(responses)
+        except ValueError:
+            array = np.empty(0, object)
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{where}: needs numeric responses, but got {type(responses).__name__} of {array.dtype}.")
+        is_image = any(n != 1 for n in dims[:-1])
+        if array.ndim == 4 or is_image:
+            array = to_engine(array, "SSC")
+        elif array.ndim == 1:
+            array = array[:, np.newaxis]
+        _check_count(len(array), count, where, fix=" Transpose it." if array.shape[::-1] == (count, dims[-1]) else "")
+        expected = dims if array.ndim == 4 else dims[-1:]
+        if array.shape[1:] != expected:
+            came, needed = ("x".join(map(str, shape)) for shape in (array.shape[1:], expected))
+            raise DataError(
+                f"{where}: needs responses of size {needed} for each observation, as the network puts out, "
+                f"but got {came}. Change the last fullyConnectedLayer or the responses."
+            )
+        check_finite(array, where)
+        self._y = array
+        self._dims = dims
+
+    def __len__(self) -> int:
+        return len(self._y)
+
+    def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
+        """Return responses in the engines' order, in the shape that the network puts out."""
+        batch = np.ascontiguousarray(self._y[index], dtype)
+        return batch.reshape(len(batch), *self._dims)
+
+
+def _check_count(came: int, count: int, where: str, fix: str = "") -> None:
+    if came != count:
+        raise DataError(f"{where}: needs {count} entries, one for each observation of X, but got {came}.{fix}")

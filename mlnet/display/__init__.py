@@ -1,0 +1,32 @@
+"""Objects as text and HTML: pure functions that read everything and are imported by nothing below.
+
+Importing the package registers the renderers, so that ``repr`` and notebooks show MATLAB's blocks.
+"""
+
+from __future__ import annotations
+
+from mlnet.display.html import preformatted
+from mlnet.display.labels import labels_text
+from mlnet.display.layer_array import layer_array_html, layer_array_text
+from mlnet.display.objects import declared_block, network_block, structure_block
+from mlnet.display.show import disp, properties
+from mlnet.labels import categorical
+from mlnet.network.layer_array import LayerArray
+from mlnet.network.series_network import SeriesNetwork
+from mlnet.options import Declared, to_html, to_text
+from mlnet.structure import Structure
+
+__all__ = ["disp", "properties"]
+
+for _kind, _block in (
+    (Declared, declared_block),
+    (Structure, structure_block),
+    (SeriesNetwork, network_block),
+):
+    to_text.register(_kind, lambda value, block=_block: block(value).text())  # type: ignore[misc]
+    to_html.register(_kind, lambda value, block=_block: block(value).html())  # type: ignore[misc]
+
+to_text.register(LayerArray, layer_array_text)
+to_html.register(LayerArray, layer_array_html)
+to_text.register(categorical, labels_text)
+to_html.register(categorical, lambda labels: preformatted(labels_text(labels)))

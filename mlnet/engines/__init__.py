@@ -1,0 +1,1 @@
+"""How networks are computed: `base` and `program` are the seam; each engine has its own folder."""

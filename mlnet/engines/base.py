@@ -1,0 +1,95 @@
+"""The seam between networks and the engines that compute them.
+
+An engine is a table of operations. Each operation is a pair of functions::
+
+    output, saved = forward(*arrays, workspace=workspace, **attributes)
+    gradients     = backward(saved, d_output, wanted=(True, False, ...), workspace=workspace)
+
+``arrays`` are the inputs followed by the parameters, in the order that the operation documents. ``gradients`` has one
+entry for each of them, None where ``wanted`` is False. ``saved`` is a small named record of what the backward needs.
+Neither function changes the arrays that it is given.
+
+Layout inside engines: observations first, channels last. Images are (N, H, W, C), features (N, C). Parameters have
+MATLAB's shapes (``mlnet.layers``); `mlnet.data.layout` holds the only functions that convert between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlnet.errors import NotSupportedError
+
+
+class Operation(NamedTuple):
+    """One operation: ``forward`` and the ``backward`` that belongs to it."""
+
+    forward: Callable[..., tuple[np.ndarray, Any]]
+    backward: Callable[..., tuple[np.ndarray | None, ...]]
+
+
+class Loss(NamedTuple):
+    """One loss: ``forward(z, targets, weights=..., workspace=...) -> (scores, loss, saved)`` and its ``backward``.
+
+    ``scores`` is what the network predicts for ``z``, ``loss`` a float, the mean over the observations;
+    ``backward(saved, workspace=...)`` returns the gradient of the loss with respect to ``z``.
+    """
+
+    forward: Callable[..., tuple[np.ndarray, float, Any]]
+    backward: Callable[..., np.ndarray]
+
+
+class Workspace:
+    """Buffers that one node of a plan keeps from step to step, so that training allocates nothing.
+
+    ``empty`` returns a buffer that stays untouched until the same name is asked for again. ``scratch`` returns one
+    that all nodes of the plan share: its content is lost when the operation returns.
+    """
+
+    def __init__(self, shared: dict[Any, np.ndarray] | None = None) -> None:
+        self._own: dict[Any, np.ndarray] = {}
+        self._shared: dict[Any, np.ndarray] = {} if shared is None else shared
+
+    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an uninitialised array that belongs to this node."""
+        return _buffer(self._own, name, shape, dtype)
+
+    def scratch(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Return an uninitialised array that is valid until the operation returns."""
+        return _buffer(self._shared, name, shape, dtype)
+
+
+def _buffer(pool: dict[Any, np.ndarray], name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    dtype = np.dtype(dtype)
+    size = math.prod(shape)
+    flat = pool.get((name, dtype))
+    if flat is None or flat.size < size:
+        flat = pool[name, dtype] = np.empty(size, dtype)
+    return flat[:size].reshape(shape)
+
+
+class Engine(ABC):
+    """A way of computing: a name, a table of operations and a table of losses."""
+
+    name: str
+
+    @property
+    @abstractmethod
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations that this engine has, by name."""
+
+    @property
+    @abstractmethod
+    def losses(self) -> Mapping[str, Loss]:
+        """The losses that this engine has, by name."""
+
+    def operation(self, name: str) -> Operation:
+        """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""
+        try:
+            return self.operations[name]
+        except KeyError:
+            raise NotSupportedError(f"Engine '{self.name}' has no operation '{name}'.") from None

@@ -1,0 +1,43 @@
+"""The table of what the NumPy engine computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlnet.engines.base import Engine, Loss, Operation
+from mlnet.engines.numpy import activation, convolution, cross_channel, dropout, input, linear, loss, normalization, pooling
+
+_MODULES = (activation, convolution, cross_channel, dropout, input, linear, normalization, pooling)
+
+
+def _pairs() -> dict[str, Operation]:
+    """Return every function of the modules that has a ``..._backward`` beside it."""
+    return {
+        name: Operation(forward, getattr(module, f"{name}_backward"))
+        for module in _MODULES
+        for name, forward in vars(module).items()
+        if hasattr(module, f"{name}_backward")
+    }
+
+
+_OPERATIONS: Mapping[str, Operation] = _pairs()
+_LOSSES: Mapping[str, Loss] = {
+    "softmax_cross_entropy": Loss(loss.softmax_cross_entropy, loss.softmax_cross_entropy_backward),
+    "half_mean_squared_error": Loss(loss.half_mean_squared_error, loss.half_mean_squared_error_backward),
+}
+
+
+class NumpyEngine(Engine):
+    """Every operation of mlnet with NumPy alone, in float32 and float64."""
+
+    name = "numpy"
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations, by name."""
+        return _OPERATIONS
+
+    @property
+    def losses(self) -> Mapping[str, Loss]:
+        """The losses, by name."""
+        return _LOSSES

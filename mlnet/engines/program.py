@@ -1,0 +1,108 @@
+"""A network as the engines see it: operations in order, and the plan that runs them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.base import Engine, Workspace
+
+Key = tuple[str, str]
+"""(layer name, parameter name): the key of a learnable or state value."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a program.
+
+    ``inputs`` are numbers of earlier nodes, -1 for the data. ``parameters`` names the arrays that follow the inputs,
+    in the operation's order; their values come from a table keyed by (``name``, parameter).
+    """
+
+    name: str
+    operation: str
+    inputs: tuple[int, ...]
+    parameters: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    random: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """Operations in an order in which every input comes before its use; the last node is the output."""
+
+    nodes: tuple[Node, ...]
+
+
+class StepPlan:
+    """Runs a program operation by operation on one engine, with buffers kept between runs.
+
+    Arrays that `forward` and `backward` return are overwritten by the next run.
+    """
+
+    def __init__(self, engine: Engine, program: Program) -> None:
+        shared: dict[Any, np.ndarray] = {}
+        self.program = program
+        self._operations = [engine.operation(node.operation) for node in program.nodes]
+        self._workspaces = [Workspace(shared) for _ in program.nodes]
+        self.outputs: list[np.ndarray] = []
+        self.saved: list[Any] = []
+
+    def forward(
+        self,
+        x: np.ndarray,
+        values: Mapping[Key, np.ndarray],
+        generator: np.random.Generator | None = None,
+        last: int | None = None,
+    ) -> np.ndarray:
+        """Return the output of node ``last`` (by default the final one) for the mini-batch ``x``."""
+        nodes = self.program.nodes
+        count = len(nodes) if last is None else last + 1
+        self.outputs, self.saved = [], []
+        for node, operation, workspace in zip(nodes[:count], self._operations, self._workspaces, strict=False):
+            arrays = [x if source < 0 else self.outputs[source] for source in node.inputs]
+            arrays += [values[node.name, parameter] for parameter in node.parameters]
+            attributes = dict(node.attributes, generator=generator) if node.random else node.attributes
+            output, saved = operation.forward(*arrays, workspace=workspace, **attributes)
+            self.outputs.append(output)
+            self.saved.append(saved)
+        return self.outputs[-1] if count else x
+
+    def backward(
+        self, d_output: np.ndarray, wanted: Collection[Key], want_input: bool = False
+    ) -> tuple[dict[Key, np.ndarray], np.ndarray | None]:
+        """Return the gradients of the parameters in ``wanted`` and, if asked for, of the data.
+
+        Nothing is computed for nodes below which no gradient is wanted.
+        """
+        nodes = self.program.nodes
+        needed = self._needed(wanted, want_input)
+        d_outputs: dict[int, np.ndarray] = {len(nodes) - 1: d_output}
+        gradients: dict[Key, np.ndarray] = {}
+        for number in range(len(nodes) - 1, -1, -1):
+            node = nodes[number]
+            if number not in d_outputs or not needed[number]:
+                continue
+            flags = [want_input if source < 0 else needed[source] for source in node.inputs]
+            flags += [(node.name, parameter) in wanted for parameter in node.parameters]
+            results = self._operations[number].backward(
+                self.saved[number], d_outputs.pop(number), wanted=tuple(flags), workspace=self._workspaces[number]
+            )
+            for source, gradient in zip(node.inputs, results, strict=False):
+                if gradient is not None:
+                    d_outputs[source] = d_outputs[source] + gradient if source in d_outputs else gradient
+            for parameter, gradient in zip(node.parameters, results[len(node.inputs) :], strict=True):
+                if gradient is not None:
+                    gradients[node.name, parameter] = gradient
+        return gradients, d_outputs.get(-1)
+
+    def _needed(self, wanted: Collection[Key], want_input: bool) -> list[bool]:
+        """Tell for each node whether a gradient is wanted for it or for anything below it."""
+        needed: list[bool] = []
+        for node in self.program.nodes:
+            below = any(want_input if source < 0 else needed[source] for source in node.inputs)
+            needed.append(below or any((node.name, parameter) in wanted for parameter in node.parameters))
+        return needed

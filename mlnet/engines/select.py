@@ -1,0 +1,36 @@
+"""Which engine computes."""
+
+from __future__ import annotations
+
+import os
+
+from mlnet.engines.base import Engine
+from mlnet.errors import NotSupportedError, OptionError
+
+ENGINES = ("numpy",)
+"""Names that MLNET_ENGINE takes."""
+
+
+def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engine:
+    """Return the engine for the options Acceleration and ExecutionEnvironment.
+
+    'auto' and 'cpu' mean the fastest CPU engine there is, Acceleration 'none' the NumPy reference. The environment
+    variable MLNET_ENGINE overrides both, for debugging.
+
+    Raises
+    ------
+    NotSupportedError
+        For an environment other than 'auto' and 'cpu'.
+    OptionError
+        Where MLNET_ENGINE names no engine.
+    """
+    wanted = os.environ.get("MLNET_ENGINE")
+    if wanted is not None and wanted not in ENGINES:
+        raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
+    if environment not in ("auto", "cpu"):
+        raise NotSupportedError(
+            f"ExecutionEnvironment='{environment}' is not supported yet. Use 'auto' or 'cpu'."
+        )
+    from mlnet.engines.numpy.engine import NumpyEngine
+
+    return NumpyEngine()

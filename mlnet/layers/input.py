@@ -1,0 +1,248 @@
+"""Input layers: the size of the data and how they are normalized."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlnet.errors import NotSupportedError
+from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table
+from mlnet.options import Argument, Group, Option, constructs
+from mlnet.rules import EMPTY, Refused, Rule, array, choice, either, flag, function, integer, read_only, row
+
+NORMALIZATIONS = {
+    "zerocenter": ("Mean",),
+    "zscore": ("Mean", "StandardDeviation"),
+    "rescale-symmetric": ("Max", "Min"),
+    "rescale-zero-one": ("Max", "Min"),
+    "none": (),
+}
+"""The normalizations and the statistics that each uses, in the order of the display."""
+
+
+def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[Option, ...]:
+    hyper = Group.HYPERPARAMETERS
+    statistics = (("Mean", "Mean"), ("StandardDeviation", "Standard deviation"), ("Max", "Maximum"), ("Min", "Minimum"))
+    return (
+        Option(
+            "Normalization",
+            default,
+            either(choice(*NORMALIZATIONS), function()),
+            "How the data are normalized; a function takes and returns a mini-batch (H x W x C x N, or N x C).",
+            hyper,
+        ),
+        Option(
+            "NormalizationDimension",
+            "auto",
+            choice("auto", *dimensions),
+            "Over what the statistics are taken; 'auto' is that of the given statistics, otherwise 'channel'.",
+            hyper,
+        ),
+        *(
+            Option(
+                name,
+                EMPTY,
+                array(),
+                f"{text} of the training data; computed when training if [].",
+                hyper,
+                shown=lambda layer, name=name: name in layer.statistics(),  # type: ignore[misc]
+            )
+            for name, text in statistics
+        ),
+    )
+
+
+_SPLIT = Option("SplitComplexInputs", False, flag(), "Split complex data into real and imaginary channels.", Group.PLAIN)
+
+
+class InputLayer(Layer):
+    """Base of the input layers."""
+
+    inputs = ()
+
+    def statistics(self) -> tuple[str, ...]:
+        """Return the names of the statistics that the normalization uses."""
+        return NORMALIZATIONS[self.Normalization] if isinstance(self.Normalization, str) else ()
+
+    def size(self) -> Size:
+        """Return the size of one observation after complex data have been split."""
+        raise NotImplementedError
+
+    def mistakes(self, size: Size) -> Iterator[SizeError]:
+        """Yield given statistics that do not fit one observation."""
+        for name in self.statistics():
+            value = getattr(self, name)
+            if value.size and not self._fits(value, size):
+                needed = f"{name} of size {dims(size.dims)}, one value per channel or a scalar"
+                yield SizeError(needed, f"{name} of size {dims(value.shape)}")
+
+    def statistic(self, name: str, size: Size) -> np.ndarray:
+        """Return a statistic in a shape that broadcasts to one observation."""
+        value = getattr(self, name)
+        return value.reshape(-1) if not size.spatial or value.size == size.channels else value.reshape(value.shape)
+
+    def operation(self, size: Size, *, training: bool) -> Call | None:
+        """Return the normalization as ``(x - shift) / scale``; None where there is none, or a function does it."""
+        if not self.statistics():
+            return None
+        first, *others = (self.statistic(name, size) for name in self.statistics())
+        shift, scale = first, None
+        if self.Normalization == "zscore":
+            scale = others[0]
+        elif others:
+            highest, lowest = first, others[0]
+            shift, scale = lowest, highest - lowest
+            if self.Normalization == "rescale-symmetric":
+                shift, scale = (highest + lowest) / 2, scale / 2
+        if scale is not None:
+            scale = np.where(scale == 0, 1, scale)  # a constant element has nothing to be scaled by
+        return Call("normalize_input", (), {"shift": shift, "scale": scale})
+
+    @staticmethod
+    def _fits(value: np.ndarray, size: Size) -> bool:
+        return value.size in (1, size.channels) or value.shape == size.dims
+
+
+def _image_size(value: Any) -> np.ndarray:
+    if np.size(value) not in (2, 3) or isinstance(value, str):
+        raise Refused
+    dims = row(integer(), int(np.size(value)), expand=False).convert(value)
+    return read_only(np.append(dims, 1)[:3])
+
+
+class ImageInputLayer(InputLayer):
+    """Takes 2-D images."""
+
+    type_name = "Image Input"
+    base_name = "imageinput"
+    table = layer_table(
+        Option(
+            "InputSize",
+            None,
+            Rule("[height width channels] or [height width]", _image_size, (28, [28, 28, 1, 5], [0, 28, 1], "x", None)),
+            "Size of one image; [height width] means one channel.",
+            Group.PLAIN,
+            Argument.REQUIRED,
+        ),
+        _SPLIT,
+        Option(
+            "DataAugmentation",
+            "none",
+            choice("none", "randcrop", "randfliplr"),
+            "Only 'none': MATLAB's own advice is augmentedImageDatastore.",
+            Group.HYPERPARAMETERS,
+        ),
+        *_normalization_options("zerocenter", ("channel", "element", "all")),
+    )
+
+    def check(self) -> None:
+        """Refuse the augmentations that MATLAB has deprecated."""
+        if self.DataAugmentation != "none":
+            raise NotSupportedError(
+                f"{self.where()}: DataAugmentation='{self.DataAugmentation}' is not supported; it is deprecated."
+            )
+
+    def description(self) -> str:
+        """Return e.g. "28x28x1 images with 'zerocenter' normalization"."""
+        size = "x".join(str(n) for n in self.InputSize)
+        if self.Normalization == "none":
+            return f"{size} images"
+        name = f"'{self.Normalization}'" if isinstance(self.Normalization, str) else "custom"
+        return f"{size} images with {name} normalization"
+
+    def size(self) -> Size:
+        """Return height x width x channels, with twice the channels for split complex images."""
+        height, width, channels = (int(n) for n in self.InputSize)
+        return Size("SSC", (height, width, channels * (2 if self.SplitComplexInputs else 1)))
+
+
+@constructs(ImageInputLayer)
+def imageInputLayer() -> None:
+    """Create a layer that takes 2-D images and normalizes them.
+
+    'zerocenter' subtracts Mean; 'zscore' also divides by StandardDeviation; 'rescale-symmetric' and
+    'rescale-zero-one' map Min ... Max to [-1, 1] and [0, 1]; 'none' does nothing. Statistics are 1 x 1 x C per
+    channel, H x W x C per element, or one number for 'all'; a range or deviation of 0 divides by 1.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is missing, not allowed or misspelt.
+    NotSupportedError
+        For a DataAugmentation other than 'none'.
+
+    Examples
+    --------
+    >>> from mlnet import imageInputLayer
+    >>> imageInputLayer([28, 28, 1])
+      ImageInputLayer with properties:
+    <BLANKLINE>
+                          Name: ''
+                     InputSize: [28 28 1]
+            SplitComplexInputs: 0
+    <BLANKLINE>
+       Hyperparameters
+              DataAugmentation: 'none'
+                 Normalization: 'zerocenter'
+        NormalizationDimension: 'auto'
+                          Mean: []
+    """
+
+
+class FeatureInputLayer(InputLayer):
+    """Takes vectors of features."""
+
+    type_name = "Feature Input"
+    base_name = "input"
+    shows_all_link: ClassVar[bool] = False
+    table = layer_table(
+        Option("InputSize", None, integer(), "Number of features.", Group.PLAIN, Argument.REQUIRED),
+        _SPLIT,
+        *_normalization_options("none", ("channel", "all")),
+    )
+
+    def description(self) -> str:
+        """Return e.g. "2 features with 'zscore' normalization"."""
+        if self.Normalization == "none":
+            return f"{self.InputSize} features"
+        name = f"'{self.Normalization}'" if isinstance(self.Normalization, str) else "custom"
+        return f"{self.InputSize} features with {name} normalization"
+
+    def size(self) -> Size:
+        """Return the number of features, twice as many for split complex ones."""
+        return Size("C", (self.InputSize * (2 if self.SplitComplexInputs else 1),))
+
+
+@constructs(FeatureInputLayer)
+def featureInputLayer() -> None:
+    """Create a layer that takes observations x features and normalizes them.
+
+    The normalizations are those of `imageInputLayer`; statistics are C x 1 per feature or one number for 'all'.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is missing, not allowed or misspelt.
+
+    Examples
+    --------
+    >>> from mlnet import featureInputLayer
+    >>> featureInputLayer(4, Normalization='zscore')
+      FeatureInputLayer with properties:
+    <BLANKLINE>
+                          Name: ''
+                     InputSize: 4
+            SplitComplexInputs: 0
+    <BLANKLINE>
+       Hyperparameters
+                 Normalization: 'zscore'
+        NormalizationDimension: 'auto'
+                          Mean: []
+             StandardDeviation: []
+    """

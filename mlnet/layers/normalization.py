@@ -1,0 +1,199 @@
+"""Normalization layers: batch normalization and cross-channel normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from mlnet.errors import OptionError
+from mlnet.layers.base import (
+    Call,
+    Layer,
+    Learnable,
+    Size,
+    SizeError,
+    channel_mistakes,
+    layer_table,
+    num_channels,
+    parameter_mistakes,
+)
+from mlnet.options import Argument, Group, Option, constructs
+from mlnet.rules import EMPTY, array, integer, number
+
+_CHANNELS = "1 x 1 x NumChannels (images) or NumChannels x 1 (features)"
+_OFFSET = Learnable("Offset", "Offset", "zeros", 1, _CHANNELS)
+_SCALE = Learnable("Scale", "Scale", "ones", 1, _CHANNELS)
+
+
+class BatchNormalizationLayer(Layer):
+    """Normalizes each channel over the mini-batch, then scales and shifts it."""
+
+    type_name = "Batch Normalization"
+    base_name = "batchnorm"
+    learnables = (_OFFSET, _SCALE)
+    states = ("TrainedMean", "TrainedVariance")
+    shows_all_link: ClassVar[bool] = True
+    table = layer_table(
+        num_channels(Group.PLAIN),
+        Option("TrainedMean", EMPTY, array(), f"{_CHANNELS}; mean for prediction, set by training.", Group.PLAIN),
+        Option(
+            "TrainedVariance",
+            EMPTY,
+            array(low=0),
+            f"{_CHANNELS}; variance (divided by the count) for prediction, set by training.",
+            Group.PLAIN,
+        ),
+        Option(
+            "Epsilon", 1e-5, number(1e-5), "Added to the variance before the square root.", Group.HYPERPARAMETERS
+        ),
+        Option("MeanDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving mean."),
+        Option("VarianceDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving variance."),
+        *_OFFSET.options(),
+        *_SCALE.options(),
+    )
+
+    def description(self) -> str:
+        """Return "Batch normalization", with the number of channels once it is known."""
+        known = "" if self.NumChannels == "auto" else f" with {self.NumChannels} channels"
+        return f"Batch normalization{known}"
+
+    def check(self) -> None:
+        """Refuse parameters that do not have one value per channel."""
+        sizes = {name: getattr(self, name) for name in ("Offset", "Scale", "TrainedMean", "TrainedVariance")}
+        sizes = {name: value.size for name, value in sizes.items() if value.size}
+        if self.NumChannels != "auto":
+            sizes = {"NumChannels": self.NumChannels, **sizes}
+        if len(set(sizes.values())) > 1:
+            listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
+            raise OptionError(f"{self.where()}: needs as many values as channels everywhere, but {listed}.")
+
+    def mistakes(self, size: Size) -> Iterator[SizeError]:
+        """Yield channels and parameters that do not fit the input."""
+        yield from channel_mistakes(self, size)
+        yield from parameter_mistakes(self, size)
+
+    def with_size(self, size: Size) -> BatchNormalizationLayer:
+        """Return a copy with NumChannels set."""
+        return self.replaced(NumChannels=size.channels)
+
+    def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
+        """Return 1 x 1 x C for images and C x 1 for features."""
+        return (1, 1, size.channels) if size.spatial else (size.channels, 1)
+
+    def operation(self, size: Size, *, training: bool) -> Call:
+        """Return the normalization by the mini-batch (training) or by the trained statistics (prediction)."""
+        attributes = {"epsilon": self.Epsilon}
+        if training:
+            return Call("batch_normalization", ("Offset", "Scale"), attributes)
+        return Call("batch_normalization_inference", ("Offset", "Scale", *self.states), attributes)
+
+
+@constructs(BatchNormalizationLayer)
+def batchNormalizationLayer() -> None:
+    """Create a layer that normalizes each channel over the mini-batch, then scales and shifts it.
+
+    ``x_hat = (x - mean) / sqrt(variance + Epsilon)``, ``y = Scale * x_hat + Offset``. In training, mean and variance
+    (divided by the count, not by the count less one) are those of the mini-batch, over observations and positions.
+
+    At prediction they are TrainedMean and TrainedVariance. With ``BatchNormalizationStatistics='population'`` these are
+    the mean and variance of the layer's input over the whole training set, from one more pass after the last
+    iteration: every observation counts once, those of an incomplete last mini-batch too; the parameters are the final
+    ones, dropout is off, and the batch-normalization layers below normalize by the mini-batches of that pass, as they
+    did in training. With 'moving' they are ``decay * batch + (1 - decay) * before`` after each iteration, starting from
+    the values given to the layer, otherwise from mean 0 and variance 1.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is not allowed or misspelt.
+
+    Notes
+    -----
+    Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift",
+    2015. Differs from MATLAB: Scale may also hold values that are not positive, as training may produce them.
+
+    Examples
+    --------
+    >>> from mlnet import batchNormalizationLayer
+    >>> batchNormalizationLayer(Name='BN1')
+      BatchNormalizationLayer with properties:
+    <BLANKLINE>
+                   Name: 'BN1'
+            NumChannels: 'auto'
+            TrainedMean: []
+        TrainedVariance: []
+    <BLANKLINE>
+       Hyperparameters
+                Epsilon: 1.0000e-05
+    <BLANKLINE>
+       Learnable Parameters
+                 Offset: []
+                  Scale: []
+    <BLANKLINE>
+      Show all properties
+    """
+
+
+class CrossChannelNormalizationLayer(Layer):
+    """Divides each element by a power of the squares in the channels around it."""
+
+    type_name = "Cross Channel Normalization"
+    base_name = "crossnorm"
+    table = layer_table(
+        Option(
+            "WindowChannelSize",
+            None,
+            integer(),
+            "Number of channels in the window.",
+            Group.HYPERPARAMETERS,
+            Argument.REQUIRED,
+        ),
+        Option("Alpha", 1e-4, number(), "Factor of the sum of squares.", Group.HYPERPARAMETERS),
+        Option("Beta", 0.75, number(0.01), "Exponent.", Group.HYPERPARAMETERS),
+        Option("K", 2, number(1e-5), "Added before the power is taken.", Group.HYPERPARAMETERS),
+    )
+
+    def description(self) -> str:
+        """Return e.g. "cross channel normalization with 5 channels per element"."""
+        return f"cross channel normalization with {self.WindowChannelSize} channels per element"
+
+    def operation(self, size: Size, *, training: bool) -> Call:
+        """Return the normalization over the channel window."""
+        attributes = {"window": self.WindowChannelSize, "alpha": self.Alpha, "beta": self.Beta, "k": self.K}
+        return Call("cross_channel_normalization", (), attributes)
+
+
+@constructs(CrossChannelNormalizationLayer)
+def crossChannelNormalizationLayer() -> None:
+    """Create a layer that normalizes each element by the squares in the channels around it.
+
+    ``y = x / (K + Alpha * ss / WindowChannelSize) ** Beta`` with ``ss`` the sum of squares over the window. A window of
+    even size w takes ``floor((w - 1) / 2)`` channels before and ``floor(w / 2)`` after; at the edges it is cut.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is missing, not allowed or misspelt.
+
+    Notes
+    -----
+    Krizhevsky, Sutskever and Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", 2012.
+
+    Examples
+    --------
+    >>> from mlnet import crossChannelNormalizationLayer
+    >>> crossChannelNormalizationLayer(5, K=1)
+      CrossChannelNormalizationLayer with properties:
+    <BLANKLINE>
+                     Name: ''
+    <BLANKLINE>
+       Hyperparameters
+        WindowChannelSize: 5
+                    Alpha: 1.0000e-04
+                     Beta: 0.7500
+                        K: 1
+    """

@@ -1,0 +1,184 @@
+"""Output layers: what is predicted, and the loss that training makes small."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mlnet.errors import OptionError
+from mlnet.labels import categorical, categories
+from mlnet.layers.base import Layer, layer_table
+from mlnet.options import Derived, Group, Option, constructs
+from mlnet.rules import Refused, Rule, choice, either, is_empty, number, read_only, texts
+
+
+class OutputLayer(Layer):
+    """Base of the output layers."""
+
+    outputs = ()
+    loss: ClassVar[str]
+    """Name of the engine's loss."""
+
+
+def _classes(value: Any) -> Any:
+    if isinstance(value, categorical):
+        names = [str(name) for name in value]
+    elif isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1 and len(value):
+        names = [str(name) for name in categorical(list(value), list(dict.fromkeys(list(value))))]
+        if len(names) != len(set(names)):
+            raise Refused
+    else:
+        raise Refused
+    if not names or len(names) != len(set(names)):
+        raise Refused
+    return categorical.from_codes(np.arange(len(names)), names)
+
+
+def _weights(value: Any) -> np.ndarray:
+    if isinstance(value, str) or is_empty(value) or np.ndim(value) > 2:
+        raise Refused
+    return read_only(np.array([number(0, above=True).convert(weight) for weight in np.ravel(value).tolist()], float))
+
+
+def _output_size(layer: Any) -> Any:
+    return "auto" if isinstance(layer.Classes, str) else len(layer.Classes)
+
+
+class ClassificationOutputLayer(OutputLayer):
+    """Compares scores with classes by the cross-entropy."""
+
+    type_name = "Classification Output"
+    base_name = "classoutput"
+    loss = "softmax_cross_entropy"
+    table = layer_table(
+        Option(
+            "Classes",
+            "auto",
+            either(choice("auto"), Rule("a categorical array or list of different classes", _classes, (1, ["a", "a"]))),
+            "Classes in the order of the scores; those of the training labels if 'auto'.",
+            Group.PLAIN,
+        ),
+        Option(
+            "ClassWeights",
+            "none",
+            either(choice("none"), Rule("a vector of positive numbers", _weights, (["a"], [0, 1], -1))),
+            "Weight of each class in the loss; needs Classes.",
+            Group.PLAIN,
+            shown=lambda layer: not isinstance(layer.ClassWeights, str),
+        ),
+        Derived("OutputSize", _output_size, "Number of classes.", Group.PLAIN),
+        Derived("LossFunction", lambda layer: "crossentropyex", "The loss.", Group.HYPERPARAMETERS),
+        Derived("ClassNames", lambda layer: layer.class_names(), "Names of the classes."),
+    )
+
+    def class_names(self) -> list[str]:
+        """Return the names of the classes; an empty list while they are 'auto'."""
+        return [] if isinstance(self.Classes, str) else categories(self.Classes)
+
+    def check(self) -> None:
+        """Refuse weights that do not belong to classes one by one."""
+        if isinstance(self.ClassWeights, str):
+            return
+        if isinstance(self.Classes, str):
+            raise OptionError(f"{self.where()}: ClassWeights needs Classes, but Classes is 'auto'. Give both.")
+        if len(self.ClassWeights) != len(self.Classes):
+            raise OptionError(
+                f"{self.where()}: ClassWeights needs {len(self.Classes)} values, one for each class, "
+                f"but got {len(self.ClassWeights)}."
+            )
+
+    def description(self) -> str:
+        """Return "crossentropyex", with the classes once they are known."""
+        names = [f"'{name}'" for name in self.class_names()]
+        if not names:
+            return "crossentropyex"
+        if len(names) == 1:
+            return f"crossentropyex with class {names[0]}"
+        if len(names) == 2:
+            return f"crossentropyex with classes {names[0]} and {names[1]}"
+        return f"crossentropyex with {names[0]} and {len(names) - 1} other classes"
+
+
+@constructs(ClassificationOutputLayer)
+def classificationLayer() -> None:
+    """Create an output layer that compares scores with classes by the cross-entropy.
+
+    ``loss = -1/N * sum_n sum_k w_k * t_nk * log(y_nk)`` over the N observations of a mini-batch and the classes k,
+    with w_k the ClassWeights (1 if 'none'). The layer before must be a softmax layer.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is not allowed or misspelt, or the weights do not fit the classes.
+
+    Examples
+    --------
+    >>> from mlnet import classificationLayer
+    >>> classificationLayer(Name='output')
+      ClassificationOutputLayer with properties:
+    <BLANKLINE>
+                Name: 'output'
+             Classes: 'auto'
+          OutputSize: 'auto'
+    <BLANKLINE>
+       Hyperparameters
+        LossFunction: 'crossentropyex'
+    """
+
+
+class RegressionOutputLayer(OutputLayer):
+    """Compares predictions with responses by the half mean squared error."""
+
+    type_name = "Regression Output"
+    base_name = "regressionoutput"
+    loss = "half_mean_squared_error"
+    table = layer_table(
+        Option("ResponseNames", (), texts(), "Names of the responses.", Group.PLAIN),
+        Derived("LossFunction", lambda layer: "mean-squared-error", "The loss.", Group.HYPERPARAMETERS),
+    )
+
+    def description(self) -> str:
+        """Return "mean-squared-error", with the names of the responses once they are known."""
+        names = [f"'{name}'" for name in self.ResponseNames]
+        if not names:
+            return "mean-squared-error"
+        if len(names) == 1:
+            return f"mean-squared-error with response {names[0]}"
+        if len(names) == 2:
+            return f"mean-squared-error with responses {names[0]} and {names[1]}"
+        rest = len(names) - 2
+        return (
+            f"mean-squared-error with responses {names[0]}, {names[1]}, "
+            f"and {rest} other response{'s' if rest > 1 else ''}"
+        )
+
+
+@constructs(RegressionOutputLayer)
+def regressionLayer() -> None:
+    """Create an output layer that compares predictions with responses by the half mean squared error.
+
+    ``loss = 1/(2N) * sum_n sum_i (t_ni - y_ni)**2`` over the N observations of a mini-batch and all responses i; it is
+    not divided by the number of responses.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is not allowed or misspelt.
+
+    Examples
+    --------
+    >>> from mlnet import regressionLayer
+    >>> regressionLayer()
+      RegressionOutputLayer with properties:
+    <BLANKLINE>
+                 Name: ''
+        ResponseNames: {}
+    <BLANKLINE>
+       Hyperparameters
+         LossFunction: 'mean-squared-error'
+    """

@@ -1,0 +1,1 @@
+"""Networks: layer arrays, the checks and names of a network, and networks that predict."""

@@ -1,0 +1,59 @@
+"""Random numbers: one seed, and one generator for each purpose.
+
+`rng` sets the seed. Each training spawns its own generators from it (initial values, order of the data, dropout), so
+that, say, another dropout layer does not change the order of the data.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mlnet.errors import OptionError
+from mlnet.options import describe
+
+_DEFAULT_SEED = 0
+_root = np.random.SeedSequence(_DEFAULT_SEED)
+
+
+class Generators(NamedTuple):
+    """The generators of one training."""
+
+    initialization: np.random.Generator
+    shuffle: np.random.Generator
+    dropout: np.random.Generator
+
+
+def rng(seed: int | str) -> None:
+    """Set the seed of everything random, so that a run can be repeated bit for bit.
+
+    Parameters
+    ----------
+    seed : int of at least 0, 'default' or 'shuffle'
+        'default' is the state at start (seed 0); 'shuffle' takes a seed from the operating system.
+
+    Raises
+    ------
+    OptionError
+        For another seed.
+
+    Examples
+    --------
+    >>> from mlnet import rng
+    >>> rng(42)
+    """
+    global _root
+    if seed == "default":
+        seed = _DEFAULT_SEED
+    if seed == "shuffle":
+        _root = np.random.SeedSequence()
+    elif isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and seed >= 0:
+        _root = np.random.SeedSequence(int(seed))
+    else:
+        raise OptionError(f"rng: needs an integer of at least 0, 'default' or 'shuffle', but got {describe(seed)}.")
+
+
+def spawn_generators() -> Generators:
+    """Return the generators of the next training."""
+    return Generators(*(np.random.default_rng(sequence) for sequence in _root.spawn(1)[0].spawn(3)))

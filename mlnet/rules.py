@@ -1,0 +1,226 @@
+"""Rules: what a value of an option may be, as data.
+
+A rule says in words what it needs, turns a value into the form that is stored, or refuses it, and lists values that it
+must refuse, from which the tests make bad input.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+EMPTY = np.zeros((0, 0))
+"""MATLAB's ``[]``: the value of a parameter that has not been set."""
+EMPTY.flags.writeable = False
+
+
+class Refused(Exception):
+    """A rule does not take the value; the caller turns this into an `OptionError` that says where."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value may be: ``needed`` in words, ``convert`` to the stored form, ``bad`` examples."""
+
+    needed: str
+    convert: Callable[[Any], Any]
+    bad: tuple[Any, ...] = ()
+
+
+def is_empty(value: Any) -> bool:
+    """Tell whether ``value`` is MATLAB's ``[]`` (or Python's None, (), [])."""
+    if isinstance(value, np.ndarray):
+        return value.size == 0
+    return value is None or (isinstance(value, (list, tuple)) and len(value) == 0)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a copy of ``array`` that cannot be written to, so that layers can share it."""
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
+
+
+def _refuse(*_: Any) -> Any:
+    raise Refused
+
+
+def _number(value: Any) -> float | int:
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise Refused
+    if math.isnan(value):
+        raise Refused
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def number(
+    low: float = -math.inf, high: float = math.inf, *, above: bool = False, below: bool = False, infinite: bool = False
+) -> Rule:
+    """Return the rule of a real scalar from ``low`` to ``high``; ``above``/``below`` leave out the limit itself."""
+
+    def convert(value: Any) -> float | int:
+        value = _number(value)
+        too_low = value <= low if above else value < low
+        too_high = value >= high if below else value > high
+        if too_low or too_high or (math.isinf(value) and not infinite):
+            raise Refused
+        return value
+
+    parts = []
+    if low > -math.inf:
+        parts.append(f"above {low:g}" if above else f"of at least {low:g}")
+    if high < math.inf:
+        parts.append(f"below {high:g}" if below else f"of at most {high:g}")
+    bad: list[Any] = ["x", [1, 2], math.nan, None]
+    if low > -math.inf:
+        bad.append(low if above else low - 1)
+    if high < math.inf:
+        bad.append(high if below else high + 1)
+    return Rule(" ".join(["a number", " and ".join(parts)]).strip(), convert, tuple(bad))
+
+
+def integer(low: int = 1, high: float = math.inf) -> Rule:
+    """Return the rule of a whole number of at least ``low``."""
+
+    def convert(value: Any) -> int:
+        value = _number(value)
+        if math.isinf(value) or value != int(value) or not low <= value <= high:
+            raise Refused
+        return int(value)
+
+    needed = "a positive integer" if low == 1 else f"an integer of at least {low}"
+    if high < math.inf:
+        needed += f" and at most {high:g}"
+    return Rule(needed, convert, (low - 1, low + 0.5, "x", None, math.inf))
+
+
+def row(rule: Rule, count: int, *, expand: bool = True) -> Rule:
+    """Return the rule of a row vector of ``count`` elements; with ``expand`` a scalar stands for all of them."""
+
+    def convert(value: Any) -> np.ndarray:
+        if isinstance(value, str):
+            raise Refused
+        elements = np.ravel(np.asarray(value, dtype=object)).tolist()
+        if len(elements) == 1 and expand:
+            elements *= count
+        if len(elements) != count:
+            raise Refused
+        return read_only(np.array([rule.convert(element) for element in elements]))
+
+    what = rule.needed.removeprefix("a ").removeprefix("an ")
+    needed = f"{count} values, each {rule.needed}" if not expand else f"{what} or a vector of {count} of them"
+    return Rule(needed, convert, ("x", [1] * (count + 1), None, *([element] * count for element in rule.bad[:1])))
+
+
+def flag() -> Rule:
+    """Return the rule of true or false, also given as 1 or 0."""
+
+    def convert(value: Any) -> bool:
+        if isinstance(value, (bool, np.bool_)) or (isinstance(value, numbers.Real) and value in (0, 1)):
+            return bool(value)
+        raise Refused
+
+    return Rule("true or false (1 or 0)", convert, ("yes", 2, None))
+
+
+def text() -> Rule:
+    """Return the rule of a text."""
+    return Rule("a text", lambda value: str(value) if isinstance(value, str) else _refuse(), (1, None, ["a", "b"]))
+
+
+def choice(*names: str) -> Rule:
+    """Return the rule of one of ``names``, in any letter case or as an unambiguous beginning of it."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, str) or not value:
+            raise Refused
+        wanted = value.lower()
+        exact = [name for name in names if name.lower() == wanted]
+        found = exact or [name for name in names if name.lower().startswith(wanted)]
+        if len(found) != 1:
+            raise Refused
+        return found[0]
+
+    listed = ", ".join(f"'{name}'" for name in names)
+    return Rule(f"one of {listed}" if len(names) > 1 else listed, convert, ("no such choice", 1, None))
+
+
+def either(*rules: Rule) -> Rule:
+    """Return the rule that takes what any of ``rules`` takes; the first that does decides the stored form."""
+
+    def convert(value: Any) -> Any:
+        for rule in rules:
+            try:
+                return rule.convert(value)
+            except Refused:
+                continue
+        raise Refused
+
+    def refused(value: Any) -> bool:
+        try:
+            convert(value)
+        except Refused:
+            return True
+        return False
+
+    bad = tuple(value for rule in rules for value in rule.bad if refused(value))
+    return Rule(", or ".join(rule.needed for rule in rules), convert, bad)
+
+
+def function() -> Rule:
+    """Return the rule of a function (MATLAB: a function handle)."""
+    return Rule("a function", lambda value: value if callable(value) else _refuse(), (1, "x", None))
+
+
+def empty(stored: Any = EMPTY) -> Rule:
+    """Return the rule of ``[]``, stored as ``stored``."""
+    return Rule("[]", lambda value: stored if is_empty(value) else _refuse(), ("x", 1))
+
+
+def array(*, low: float = -math.inf) -> Rule:
+    """Return the rule of a real, finite numeric array, or ``[]``; single stays single, all else becomes double."""
+
+    def convert(value: Any) -> np.ndarray:
+        if is_empty(value):
+            return EMPTY
+        try:
+            result = np.asarray(value)
+        except ValueError:
+            raise Refused from None
+        if result.dtype.kind not in "fiub" or not np.all(np.isfinite(result)) or np.any(result < low):
+            raise Refused
+        return read_only(result if result.dtype == np.float32 else result.astype(np.float64))
+
+    limit = "" if low == -math.inf else f", each of at least {low:g}"
+    bad: tuple[Any, ...] = ("x", [math.nan], [[1], [1, 2]])
+    return Rule(f"a numeric array of finite values{limit}, or []", convert, bad if low == -math.inf else (*bad, [low - 1]))
+
+
+def texts() -> Rule:
+    """Return the rule of a list of texts (MATLAB: a string array or a cell array of character vectors)."""
+
+    def convert(value: Any) -> list[str]:
+        if isinstance(value, str):
+            return [value]
+        if not isinstance(value, (Sequence, np.ndarray)) or not all(isinstance(item, str) for item in value):
+            raise Refused
+        return [str(item) for item in value]
+
+    return Rule("a list of texts", convert, (1, [1, 2]))
+
+
+def anything() -> Rule:
+    """Return the rule that takes every value; whoever reads the option checks it with more knowledge."""
+    return Rule("any value", lambda value: value)
+
+
+def refused_by(rules: Iterable[Rule]) -> list[Any]:
+    """Return bad examples of several rules, for the tests."""
+    return [value for rule in rules for value in rule.bad]

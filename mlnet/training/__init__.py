@@ -1,0 +1,1 @@
+"""Training: options, solvers, the loop, and the statistics that prediction needs."""

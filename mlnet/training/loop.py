@@ -1,0 +1,168 @@
+"""The training loop: mini-batches, gradients, steps of the solver, validation, and when to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mlnet.engines.base import Engine, Workspace
+from mlnet.engines.program import Key, StepPlan
+from mlnet.errors import TrainingError
+from mlnet.network.compile import training_program
+from mlnet.network.resolve import Resolved
+from mlnet.randomness import Generators
+from mlnet.training.options import TrainingOptions
+from mlnet.training.parameters import Parameters
+from mlnet.training.progress import Progress
+from mlnet.training.solvers import learn_rate, make_solver
+from mlnet.training.statistics import MovingStatistics, population_statistics
+from mlnet.training.validation import DataSet, Objective, Result, Validator
+
+COMPLETED = "Max epochs completed"
+STOPPED = "Stopped by OutputFcn"
+CRITERION = "Met validation criterion"
+
+
+class Trainer:
+    """One training of one network.
+
+    Parameters
+    ----------
+    network : Resolved
+        Layers with all learnables set.
+    engine : Engine
+    data : DataSet
+        The training set.
+    validation : DataSet or None
+    options : TrainingOptions
+    generators : Generators
+        Randomness of the order and of dropout.
+    report : callable
+        Takes the `Progress` of each iteration and returns true to stop.
+    """
+
+    def __init__(
+        self,
+        network: Resolved,
+        engine: Engine,
+        data: DataSet,
+        validation: DataSet | None,
+        options: TrainingOptions,
+        generators: Generators,
+        report: Callable[[Progress], bool],
+    ) -> None:
+        self.network, self.engine, self.options = network, engine, options
+        self.objective = Objective(network, engine)
+        self.parameters = Parameters(network.layers)
+        self.history: list[Progress] = []
+        self._data, self._generators, self._report = data, generators, report
+        self._plan = StepPlan(engine, training_program(network))
+        self._loss_workspace = Workspace()
+        self._solver = make_solver(options, self.parameters)
+        self._moving = MovingStatistics(network, self._plan)
+        self._validator = (
+            Validator(network, engine, self.objective, validation, options.MiniBatchSize) if validation else None
+        )
+        self._count = len(data.predictors)
+        self._batch_size = min(options.MiniBatchSize, self._count)
+        self._order = np.arange(self._count)
+        self._best = math.inf
+        self._best_values: dict[Key, np.ndarray] = {}
+        self._waited = 0
+        self.output_iteration = 0
+        self._started = time.perf_counter()
+
+    def run(self) -> str:
+        """Train, and return why training ended."""
+        total = self.options.MaxEpochs * (self._count // self._batch_size)
+        for iteration, (epoch, index) in enumerate(self._mini_batches(), start=1):
+            rate = learn_rate(self.options, epoch)
+            result = self._step(index, rate, epoch, iteration)
+            progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
+            is_patient = self._validate(progress, is_last=iteration == total)
+            progress.seconds = time.perf_counter() - self._started
+            self.history.append(progress)
+            if self._report(progress):
+                return STOPPED
+            if not is_patient:
+                return CRITERION
+        return COMPLETED
+
+    def final_values(self) -> dict[Key, np.ndarray]:
+        """Return the learnables and the statistics for prediction of the network that training returns."""
+        values = {**self.parameters.values, **self._moving.values}
+        self.output_iteration = len(self.history)
+        if self._best_values and self.options.OutputNetwork.startswith("best-validation"):
+            values = self._best_values
+            self.output_iteration = self._best_iteration
+        if self.options.BatchNormalizationStatistics != "moving":
+            values = {**values, **population_statistics(self.network, self.engine, values, self._all_batches)}
+        return values
+
+    def validate(self, values: dict[Key, np.ndarray]) -> Result | None:
+        """Return loss and metric on the validation set, or None where there is none."""
+        return self._validator(values) if self._validator else None
+
+    def _mini_batches(self) -> Iterator[tuple[int, slice | np.ndarray]]:
+        """Yield the epoch and the observations of each mini-batch; an incomplete last one is left out."""
+        shuffle, size = self.options.Shuffle, self._batch_size
+        for epoch in range(1, self.options.MaxEpochs + 1):
+            if shuffle == "every-epoch" or (shuffle == "once" and epoch == 1):
+                self._order = self._generators.shuffle.permutation(self._count)
+            for start in range(0, self._count - size + 1, size):
+                yield epoch, self._observations(start, start + size)
+
+    def _all_batches(self) -> Iterator[np.ndarray]:
+        """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
+        for start in range(0, self._count, self._batch_size):
+            yield self._data.predictors.batch(self._observations(start, start + self._batch_size))
+
+    def _observations(self, start: int, stop: int) -> slice | np.ndarray:
+        return slice(start, min(stop, self._count)) if self.options.Shuffle == "never" else self._order[start:stop]
+
+    def _step(self, index: slice | np.ndarray, rate: float, epoch: int, iteration: int) -> Result:
+        """Run one mini-batch forward and backward and change the parameters."""
+        options, parameters = self.options, self.parameters
+        x, targets = self._data.predictors.batch(index), self._data.targets.batch(index)
+        z = self._plan.forward(x, parameters.values, self._generators.dropout)
+        result, saved = self.objective.evaluate(z, targets, self._loss_workspace)
+        if not math.isfinite(result.loss):
+            raise TrainingError(self._diverged(result.loss, epoch, iteration))
+        gradients, _ = self._plan.backward(
+            self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
+        )
+        parameters.set_gradients(gradients)
+        parameters.add_l2(options.L2Regularization)
+        parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
+        self._solver.step(rate)
+        self._moving.update(self._plan)
+        return result
+
+    def _validate(self, progress: Progress, *, is_last: bool) -> bool:
+        """Fill in validation loss and metric when it is time; return whether training may go on."""
+        frequency = self.options.ValidationFrequency
+        if self._validator is None or not (progress.iteration == 1 or progress.iteration % frequency == 0 or is_last):
+            return True
+        values = {**self.parameters.values, **self._moving.values}
+        result = self._validator(values)
+        progress.validation_loss, progress.validation_metric = result
+        if result.loss < self._best:
+            self._best, self._waited = result.loss, 0
+            if self.options.OutputNetwork.startswith("best-validation"):
+                self._best_values = {key: value.copy() for key, value in values.items()}
+                self._best_iteration = progress.iteration
+        else:
+            self._waited += 1
+        return self._waited < self.options.ValidationPatience
+
+    def _diverged(self, loss: float, epoch: int, iteration: int) -> str:
+        """Return a message that names the first layer whose output is not finite."""
+        at = f"iteration {iteration} (epoch {epoch})"
+        fix = "Lower InitialLearnRate, or set GradientThreshold=1."
+        for node, output in zip(self._plan.program.nodes, self._plan.outputs, strict=True):
+            if not np.isfinite(output).all():
+                return f"trainNetwork: the output of layer '{node.name}' is not finite at {at}, the loss is {loss}. {fix}"
+        return f"trainNetwork: the loss is {loss} at {at}. {fix}"

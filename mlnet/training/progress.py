@@ -1,0 +1,126 @@
+"""The table of progress that training prints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_COLUMNS = {
+    "epoch": ("Epoch", "", 9),
+    "iteration": ("Iteration", "", 13),
+    "time": ("Time Elapsed", "(hh:mm:ss)", 16),
+    "training metric": ("Mini-batch", "{metric}", 14),
+    "validation metric": ("Validation", "{metric}", 14),
+    "training loss": ("Mini-batch", "Loss", 14),
+    "validation loss": ("Validation", "Loss", 14),
+    "rate": ("Base Learning", "Rate", 17),
+}
+
+
+@dataclass
+class Progress:
+    """Where training stands after an iteration; NaN where there was no validation.
+
+    Metrics are accuracies in percent or root mean squared errors.
+    """
+
+    epoch: int
+    iteration: int
+    seconds: float
+    learn_rate: float
+    training_loss: float
+    training_metric: float
+    validation_loss: float = np.nan
+    validation_metric: float = np.nan
+
+
+class ProgressTable:
+    """Prints a row for iteration 1, every ``frequency`` iterations, each validation and the last iteration."""
+
+    def __init__(self, metric: str, frequency: int, *, with_validation: bool) -> None:
+        self._metric, self._frequency = metric, frequency
+        self._columns = {
+            key: column for key, column in _COLUMNS.items() if with_validation or not key.startswith("validation")
+        }
+        self._last: Progress | None = None
+        self._printed = 0
+        self._is_open = False
+
+    def start(self) -> None:
+        """Print the head of the table."""
+        self._print(self._border())
+        for line in (0, 1):
+            cells = [column[line].format(metric=self._metric) for column in self._columns.values()]
+            widths = [column[2] for column in self._columns.values()]
+            self._print("|" + "|".join(f"{cell:^{width}}" for cell, width in zip(cells, widths, strict=True)) + "|")
+        self._print(self._border())
+        self._is_open = True
+
+    def update(self, progress: Progress) -> None:
+        """Print a row if it is time for one."""
+        self._last = progress
+        is_validated = not np.isnan(progress.validation_loss)
+        if progress.iteration == 1 or progress.iteration % self._frequency == 0 or is_validated:
+            self._row(progress)
+
+    def close(self, reason: str | None) -> None:
+        """Print the last row, the closing border and why training ended."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        if self._last is not None and self._last.iteration != self._printed:
+            self._row(self._last)
+        self._print(self._border())
+        if reason:
+            self._print(f"Training finished: {reason}.")
+
+    def _row(self, progress: Progress) -> None:
+        self._printed = progress.iteration
+        as_metric = accuracy_text if self._metric == "Accuracy" else rmse_text
+        cells = {
+            "epoch": str(progress.epoch),
+            "iteration": str(progress.iteration),
+            "time": time_text(progress.seconds),
+            "training metric": as_metric(progress.training_metric),
+            "validation metric": as_metric(progress.validation_metric),
+            "training loss": loss_text(progress.training_loss),
+            "validation loss": loss_text(progress.validation_loss),
+            "rate": rate_text(progress.learn_rate),
+        }
+        self._print("|" + "|".join(f"{cells[key]:>{column[2] - 1}} " for key, column in self._columns.items()) + "|")
+
+    def _border(self) -> str:
+        return "|" + "=" * (sum(column[2] + 1 for column in self._columns.values()) - 1) + "|"
+
+    @staticmethod
+    def _print(line: str) -> None:
+        print(line, flush=True)
+
+
+def time_text(seconds: float) -> str:
+    """Return seconds as hh:mm:ss."""
+    whole = int(seconds)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def accuracy_text(percent: float) -> str:
+    """Return an accuracy with two decimals; empty for NaN."""
+    return "" if np.isnan(percent) else f"{percent:.2f}%"
+
+
+def rmse_text(value: float) -> str:
+    """Return a root mean squared error with two decimals; empty for NaN."""
+    return "" if np.isnan(value) else f"{value:.2f}"
+
+
+def loss_text(value: float) -> str:
+    """Return a loss with four decimals, one decimal from 100 on, with an exponent below 0.001; empty for NaN."""
+    if np.isnan(value):
+        return ""
+    return f"{value:.1f}" if value >= 100 else rate_text(value)
+
+
+def rate_text(value: float) -> str:
+    """Return a number with four decimals, with an exponent below 0.001."""
+    return f"{value:.4e}" if 0 < value < 0.001 else f"{value:.4f}"

@@ -1,0 +1,139 @@
+"""The solvers: how gradients change the parameters."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+
+from mlnet.training.options import (
+    TrainingOptions,
+    TrainingOptionsADAM,
+    TrainingOptionsRMSProp,
+    TrainingOptionsSGDM,
+)
+from mlnet.training.parameters import Parameters
+
+
+class Solver(ABC):
+    """Changes the parameters by one step for each mini-batch; its memory are vectors as long as the parameters."""
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, parameters: Parameters) -> None:
+        self.parameters = parameters
+        self.iteration = 0
+        self.memory = {slot: np.zeros_like(parameters.flat_values) for slot in self.slots}
+        self._buffers = [np.empty_like(parameters.flat_values) for _ in range(2)]
+
+    def step(self, learn_rate: float) -> None:
+        """Change the parameters by their gradients; each segment has the rate ``learn_rate * LearnRateFactor``."""
+        self.iteration += 1
+        for where, factor, _ in self.parameters.segments:
+            self._update(where, self._typed(learn_rate * factor))
+
+    @abstractmethod
+    def _update(self, where: slice, learn_rate: np.floating) -> None: ...
+
+    def _typed(self, number: float) -> np.floating:
+        return self.parameters.flat_values.dtype.type(number)  # type: ignore[no-any-return]
+
+    def _views(self, where: slice) -> Iterator[np.ndarray]:
+        """Yield values, gradients, the memory slots, and two buffers of a segment."""
+        parameters = self.parameters
+        for flat in (parameters.flat_values, parameters.flat_gradients, *self.memory.values(), *self._buffers):
+            yield flat[where]
+
+
+class SGDM(Solver):
+    """Stochastic gradient descent with momentum: ``v = momentum * v - rate * g``, ``value += v``."""
+
+    slots = ("velocity",)
+
+    def __init__(self, parameters: Parameters, momentum: float) -> None:
+        super().__init__(parameters)
+        self._momentum = self._typed(momentum)
+
+    def _update(self, where: slice, learn_rate: np.floating) -> None:
+        value, gradient, velocity, buffer, _ = self._views(where)
+        velocity *= self._momentum
+        velocity -= np.multiply(gradient, learn_rate, out=buffer)
+        value += velocity
+
+
+class RMSProp(Solver):
+    """RMSProp: ``s = decay * s + (1 - decay) * g**2``, ``value -= rate * g / (sqrt(s) + epsilon)``."""
+
+    slots = ("squared_gradient",)
+
+    def __init__(self, parameters: Parameters, decay: float, epsilon: float) -> None:
+        super().__init__(parameters)
+        self._decay, self._epsilon = decay, self._typed(epsilon)
+
+    def _update(self, where: slice, learn_rate: np.floating) -> None:
+        value, gradient, squared, buffer, step = self._views(where)
+        _average_squares(squared, gradient, self._typed(self._decay), self._typed(1 - self._decay), buffer)
+        np.sqrt(squared, out=buffer)
+        buffer += self._epsilon
+        np.multiply(gradient, learn_rate, out=step)
+        step /= buffer
+        value -= step
+
+
+class Adam(Solver):
+    """Adam with bias correction (Kingma and Ba, 2015).
+
+    ``m = b1 * m + (1 - b1) * g``, ``s = b2 * s + (1 - b2) * g**2``,
+    ``value -= rate * sqrt(1 - b2**t) / (1 - b1**t) * m / (sqrt(s) + epsilon)`` with t counted from 1.
+    """
+
+    slots = ("gradient", "squared_gradient")
+
+    def __init__(self, parameters: Parameters, decay: float, squared_decay: float, epsilon: float) -> None:
+        super().__init__(parameters)
+        self._decay, self._squared_decay, self._epsilon = decay, squared_decay, self._typed(epsilon)
+
+    def _update(self, where: slice, learn_rate: np.floating) -> None:
+        value, gradient, mean, squared, buffer, step = self._views(where)
+        mean *= self._typed(self._decay)
+        mean += np.multiply(gradient, self._typed(1 - self._decay), out=buffer)
+        b2 = self._squared_decay
+        _average_squares(squared, gradient, self._typed(b2), self._typed(1 - b2), buffer)
+        correction = math.sqrt(1 - b2**self.iteration) / (1 - self._decay**self.iteration)
+        np.sqrt(squared, out=buffer)
+        buffer += self._epsilon
+        np.multiply(mean, self._typed(float(learn_rate) * correction), out=step)
+        step /= buffer
+        value -= step
+
+
+def _average_squares(
+    squared: np.ndarray, gradient: np.ndarray, decay: np.floating, rest: np.floating, buffer: np.ndarray
+) -> None:
+    squared *= decay
+    np.multiply(gradient, gradient, out=buffer)
+    buffer *= rest
+    squared += buffer
+
+
+def make_solver(options: TrainingOptions, parameters: Parameters) -> Solver:
+    """Return the solver that the class of ``options`` stands for."""
+    if isinstance(options, TrainingOptionsSGDM):
+        return SGDM(parameters, options.Momentum)
+    if isinstance(options, TrainingOptionsADAM):
+        return Adam(parameters, options.GradientDecayFactor, options.SquaredGradientDecayFactor, options.Epsilon)
+    assert isinstance(options, TrainingOptionsRMSProp)
+    return RMSProp(parameters, options.SquaredGradientDecayFactor, options.Epsilon)
+
+
+def learn_rate(options: TrainingOptions, epoch: int) -> float:
+    """Return the global learning rate in an epoch, counted from 1.
+
+    'piecewise' multiplies it by LearnRateDropFactor after every LearnRateDropPeriod epochs.
+    """
+    if options.LearnRateSchedule == "none":
+        return float(options.InitialLearnRate)
+    drops = (epoch - 1) // options.LearnRateDropPeriod
+    return float(options.InitialLearnRate * options.LearnRateDropFactor**drops)

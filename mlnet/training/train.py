@@ -1,0 +1,255 @@
+"""trainNetwork: from layers, data and options to a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.engines.select import select_engine
+from mlnet.errors import DataError, NetworkError, NotSupportedError, OptionError
+from mlnet.labels import categorical
+from mlnet.layers.base import Layer
+from mlnet.layers.normalization import BatchNormalizationLayer
+from mlnet.layers.output import ClassificationOutputLayer, RegressionOutputLayer
+from mlnet.network.initialize import initialize
+from mlnet.network.resolve import Resolved, resolve
+from mlnet.network.series_network import SeriesNetwork, predictors_for
+from mlnet.options import describe
+from mlnet.randomness import spawn_generators
+from mlnet.rules import EMPTY, is_empty
+from mlnet.structure import Structure
+from mlnet.training.loop import STOPPED, Trainer
+from mlnet.training.options import TrainingOptions, check_supported
+from mlnet.training.progress import Progress, ProgressTable
+from mlnet.training.statistics import with_input_statistics, with_values
+from mlnet.training.validation import DataSet, Result
+
+
+def trainNetwork(*args: Any, nargout: int = 1) -> Any:
+    """Train a network and return it; what is given does not change.
+
+    ``net = trainNetwork(X, Y, layers, options)``, or ``net, info = trainNetwork(X, Y, layers, options, nargout=2)``.
+
+    Parameters
+    ----------
+    X : array
+        Images (H, W, C, N) or features (N, C), of any numeric type; fetched and converted to single precision one
+        mini-batch at a time.
+    Y : array
+        Classes: N labels, categorical or texts, integers or bools. Responses: (N, R), or (H, W, C, N) for images.
+    layers : LayerArray or list of layers
+    options : result of `trainingOptions`
+    nargout : 1 or 2, default 1
+
+    Returns
+    -------
+    SeriesNetwork
+        The trained network. Unnamed layers have names, learnables are set, and batch-normalization layers have
+        TrainedMean and TrainedVariance (see `batchNormalizationLayer`).
+    Structure
+        With ``nargout=2``: arrays with one value for each iteration, TrainingLoss, TrainingAccuracy (percent) or
+        TrainingRMSE, ValidationLoss, ValidationAccuracy or ValidationRMSE (NaN where there was no validation),
+        BaseLearnRate; and FinalValidationLoss, FinalValidationAccuracy or FinalValidationRMSE, OutputNetworkIteration.
+        Validation during training, its last value included, takes moving averages for batch normalization; the Final
+        values take the statistics of the returned network.
+
+    Raises
+    ------
+    NetworkError
+        Where the layers do not make a network; the message lists every mistake.
+    DataError
+        Where data do not fit the network or one another, or are not finite.
+    TrainingError
+        Where the loss stops being finite.
+    NotSupportedError
+        For options that mlnet does not have yet.
+
+    Notes
+    -----
+    A step: the gradient of the mean loss of a mini-batch; plus ``L2Regularization * L2Factor * value``; cut to
+    GradientThreshold; a step of the solver with rate ``learning rate * LearnRateFactor``. The printed loss does not
+    contain the L2 penalty. With fewer observations than MiniBatchSize, all of them make the mini-batch.
+
+    Ctrl-C ends training with KeyboardInterrupt.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mlnet import *
+    >>> rng(0)
+    >>> X = np.linspace(-1, 1, 256).reshape(-1, 1)
+    >>> layers = [featureInputLayer(1), fullyConnectedLayer(16), tanhLayer(), fullyConnectedLayer(1), regressionLayer()]
+    >>> options = trainingOptions('adam', MaxEpochs=200, InitialLearnRate=0.02, Verbose=False)
+    >>> net = trainNetwork(X, X**2, layers, options)
+    >>> bool(abs(predict(net, [[0.5]]) - 0.25) < 0.05)
+    True
+    """
+    if nargout not in (1, 2):
+        raise OptionError(f"trainNetwork: nargout needs to be 1 or 2, but is {nargout!r}.")
+    X, Y, layers, options = _arguments(args)  # noqa: N806
+    check_supported(options)
+    engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
+    network = resolve(layers)
+    data, network = _training_data(network, X, Y, "trainNetwork: ")
+    _check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
+    validation = None
+    if not is_empty(options.ValidationData):
+        validation, _ = _training_data(network, *options.ValidationData, "trainNetwork: ValidationData: ", minimum=1)
+
+    table = None
+    if options.Verbose:
+        print("Training on single CPU.", flush=True)
+        if any(options.ResetInputNormalization or not getattr(network.input_layer, name).size
+               for name in network.input_layer.statistics()):  # fmt: skip
+            print("Initializing input data normalization.", flush=True)
+    generators = spawn_generators()
+    first = with_input_statistics(network.input_layer, data.predictors, reset=options.ResetInputNormalization)
+    ready: list[Layer] = [first]
+    for index, layer in enumerate(network.layers[1:], start=1):
+        ready.append(initialize(layer, network.input_size(index), generators.initialization))
+    network = network.with_layers(ready)
+
+    reporter = _Reporter(options)
+    trainer = Trainer(network, engine, data, validation, options, generators, reporter)
+    reporter.is_classification = trainer.objective.is_classification
+    if options.Verbose:
+        table = ProgressTable(
+            trainer.objective.metric_name, options.VerboseFrequency, with_validation=validation is not None
+        )
+        reporter.table = table
+        table.start()
+    reason = None
+    try:
+        reason = STOPPED if reporter.call_functions("start", None) else trainer.run()
+        values = trainer.final_values()
+        final = trainer.validate(values)
+    finally:
+        if table is not None:
+            table.close(reason)
+    reporter.call_functions("done", trainer.history[-1] if trainer.history else None)
+    trained = SeriesNetwork(network.with_layers(with_values(network.layers, network, values)))
+    return trained if nargout == 1 else (trained, _info(trainer, final))
+
+
+def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
+    if len(args) == 3:
+        raise NotSupportedError(
+            "trainNetwork: data in one argument (datastores, tables) are not supported yet. "
+            "Use trainNetwork(X, Y, layers, options)."
+        )
+    if len(args) != 4:
+        raise OptionError(f"trainNetwork: needs X, Y, layers and options, but got {len(args)} arguments.")
+    if not isinstance(args[3], TrainingOptions):
+        raise OptionError(f"trainNetwork: needs options from trainingOptions, but got {describe(args[3])}.")
+    return args
+
+
+def _training_data(network: Resolved, X: Any, Y: Any, where: str, *, minimum: int = 2) -> tuple[DataSet, Resolved]:  # noqa: N803
+    """Return the data as mini-batches, and the network with classes or response names in its output layer."""
+    predictors = predictors_for(network, X, f"{where}X")
+    size, output, count = network.output_size, network.output_layer, len(predictors)
+    if isinstance(output, ClassificationOutputLayer):
+        targets: ClassTargets | ResponseTargets = ClassTargets(Y, output.class_names(), count, f"{where}Y")
+        assert isinstance(targets, ClassTargets)
+        if len(targets.classes) != size.channels or size.count != size.channels:
+            raise DataError(
+                f"{where}Y: needs as many classes as the network puts out ({size}), but there are "
+                f"{len(targets.classes)}. Change the last fullyConnectedLayer to {len(targets.classes)}."
+            )
+        if minimum > 1 and targets.present() < 2:
+            raise DataError(f"{where}Y: needs observations of at least 2 classes, but all have the same one.")
+        names = categorical.from_codes(np.arange(len(targets.classes)), targets.classes)
+        output = output.replaced(Classes=names)
+    else:
+        assert isinstance(output, RegressionOutputLayer)
+        targets = ResponseTargets(Y, size.dims, count, f"{where}Y")
+        output = output.replaced(ResponseNames=_response_names(output, size.channels))
+    if count < minimum:
+        raise DataError(f"{where}X: needs at least {minimum} observations, but got {count}.")
+    predictors.check_finite()
+    return DataSet(predictors, targets), network.with_layers([*network.layers[:-1], output])
+
+
+def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
+    if not layer.ResponseNames:
+        return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
+    if len(layer.ResponseNames) != count:
+        raise NetworkError(
+            f"{layer.where()}: needs {count} ResponseNames, as the network puts out, but got {len(layer.ResponseNames)}."
+        )
+    return list(layer.ResponseNames)
+
+
+def _check_mini_batch(network: Resolved, size: int) -> None:
+    """Refuse batch normalization over a single value, which would put out nothing but the offset."""
+    for index, layer in enumerate(network.layers):
+        positions = network.input_size(index).count // network.input_size(index).channels
+        if isinstance(layer, BatchNormalizationLayer) and size * positions == 1:
+            raise NetworkError(
+                f"Layer {index + 1} '{layer.Name}' ({layer.type_name}): needs more than one value per channel in a "
+                "mini-batch, but got 1. Raise MiniBatchSize, or remove the layer."
+            )
+
+
+class _Reporter:
+    """Passes progress on to the printed table and to the functions of OutputFcn."""
+
+    def __init__(self, options: TrainingOptions) -> None:
+        given = options.OutputFcn
+        self._functions: list[Callable[[Structure], Any]] = (
+            [] if is_empty(given) else list(given) if isinstance(given, list) else [given]
+        )
+        self.table: ProgressTable | None = None
+        self.is_classification = True
+
+    def __call__(self, progress: Progress) -> bool:
+        if self.table is not None:
+            self.table.update(progress)
+        return self.call_functions("iteration", progress)
+
+    def call_functions(self, state: str, progress: Progress | None) -> bool:
+        """Call all functions of OutputFcn; return whether one of them asked to stop."""
+        if not self._functions:
+            return False
+        metric = "Accuracy" if self.is_classification else "RMSE"
+        fields = {
+            "Epoch": EMPTY if progress is None else progress.epoch,
+            "Iteration": EMPTY if progress is None else progress.iteration,
+            "TimeSinceStart": EMPTY if progress is None else progress.seconds,
+            "TrainingLoss": EMPTY if progress is None else progress.training_loss,
+            "ValidationLoss": _or_empty(progress, "validation_loss"),
+            "BaseLearnRate": EMPTY if progress is None else progress.learn_rate,
+            f"Training{metric}": EMPTY if progress is None else progress.training_metric,
+            f"Validation{metric}": _or_empty(progress, "validation_metric"),
+            "State": state,
+        }
+        answers = [function(Structure(**fields)) for function in self._functions]
+        return any(answer is not None and bool(answer) for answer in answers)
+
+
+def _or_empty(progress: Progress | None, name: str) -> Any:
+    value = np.nan if progress is None else getattr(progress, name)
+    return EMPTY if np.isnan(value) else value
+
+
+def _info(trainer: Trainer, final: Result | None) -> Structure:
+    """Return the history of training as a structure of arrays."""
+    metric = trainer.objective.metric_name
+    columns = {
+        "TrainingLoss": "training_loss",
+        f"Training{metric}": "training_metric",
+        "ValidationLoss": "validation_loss",
+        f"Validation{metric}": "validation_metric",
+        "BaseLearnRate": "learn_rate",
+    }
+    fields: dict[str, Any] = {
+        name: np.array([getattr(progress, attribute) for progress in trainer.history], float)
+        for name, attribute in columns.items()
+    }
+    fields["FinalValidationLoss"] = np.nan if final is None else final.loss
+    fields[f"FinalValidation{metric}"] = np.nan if final is None else final.metric
+    fields["OutputNetworkIteration"] = trainer.output_iteration
+    return Structure(**fields)

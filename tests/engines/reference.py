@@ -1,0 +1,141 @@
+"""What the operations mean: the formulas, written with loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_PAD_MODES = {"replicate": "edge", "symmetric-include-edge": "symmetric", "symmetric-exclude-edge": "reflect"}
+
+
+def padded(x: np.ndarray, padding: tuple[int, int, int, int], value: Any) -> np.ndarray:
+    """Return images with a border, by ``numpy.pad``."""
+    top, bottom, left, right = padding
+    widths = ((0, 0), (top, bottom), (left, right), (0, 0))
+    if isinstance(value, str):
+        return np.pad(x, widths, mode=_PAD_MODES[value])
+    return np.pad(x, widths, constant_values=value)
+
+
+def window_starts(size: int, extent: int, stride: int) -> range:
+    """Return where windows begin."""
+    return range(0, size - extent + 1, stride)
+
+
+def convolution2d(x, weights, bias, *, stride, dilation, padding, padding_value=0.0):
+    x = padded(x, padding, padding_value)
+    height, width, _, filters = weights.shape
+    rows = window_starts(x.shape[1], (height - 1) * dilation[0] + 1, stride[0])
+    columns = window_starts(x.shape[2], (width - 1) * dilation[1] + 1, stride[1])
+    y = np.zeros((len(x), len(rows), len(columns), filters))
+    for p, top in enumerate(rows):
+        for q, left in enumerate(columns):
+            for i in range(height):
+                for j in range(width):
+                    y[:, p, q] += x[:, top + i * dilation[0], left + j * dilation[1]] @ weights[i, j]
+    return y + bias.reshape(-1)
+
+
+def fully_connected(x, weights, bias):
+    y = np.zeros((len(x), len(weights)))
+    for n, observation in enumerate(x):
+        # MATLAB's order: the first axis runs fastest.
+        y[n] = weights @ observation.ravel(order="F") + bias.ravel()
+    return y
+
+
+def batch_normalization(x, offset, scale, *, epsilon):
+    y = np.empty_like(x)
+    for c in range(x.shape[-1]):
+        values = x[..., c]
+        mean = values.mean()
+        variance = ((values - mean) ** 2).mean()
+        y[..., c] = scale.flat[c] * (values - mean) / np.sqrt(variance + epsilon) + offset.flat[c]
+    return y
+
+
+def batch_normalization_inference(x, offset, scale, mean, variance, *, epsilon):
+    y = np.empty_like(x)
+    for c in range(x.shape[-1]):
+        x_hat = (x[..., c] - mean.flat[c]) / np.sqrt(variance.flat[c] + epsilon)
+        y[..., c] = scale.flat[c] * x_hat + offset.flat[c]
+    return y
+
+
+def cross_channel_normalization(x, *, window, alpha, beta, k):
+    y = np.empty_like(x)
+    channels = x.shape[-1]
+    for c in range(channels):
+        first, last = c - (window - 1) // 2, c + window // 2
+        total = sum(x[..., i] ** 2 for i in range(max(0, first), min(channels - 1, last) + 1))
+        y[..., c] = x[..., c] / (k + alpha * total / window) ** beta
+    return y
+
+
+def normalize_input(x, *, shift, scale):
+    return np.stack([(image - (0 if shift is None else shift)) / (1 if scale is None else scale) for image in x])
+
+
+def max_pooling2d(x, *, pool_size, stride, padding):
+    return _pooled(padded(x, padding, -np.inf), pool_size, stride, lambda window: window.max(axis=(1, 2)))
+
+
+def average_pooling2d(x, *, pool_size, stride, padding, padding_value=0.0):
+    if padding_value == "mean":
+        x = padded(x, padding, np.nan)
+        return _pooled(x, pool_size, stride, lambda window: np.nanmean(window, axis=(1, 2)))
+    return _pooled(padded(x, padding, 0.0), pool_size, stride, lambda window: window.mean(axis=(1, 2)))
+
+
+def _pooled(x, pool_size, stride, function):
+    rows = window_starts(x.shape[1], pool_size[0], stride[0])
+    columns = window_starts(x.shape[2], pool_size[1], stride[1])
+    y = np.empty((len(x), len(rows), len(columns), x.shape[3]))
+    for p, top in enumerate(rows):
+        for q, left in enumerate(columns):
+            y[:, p, q] = function(x[:, top : top + pool_size[0], left : left + pool_size[1]])
+    return y
+
+
+def global_average_pooling(x):
+    return np.stack([[[image.reshape(-1, image.shape[-1]).mean(axis=0)]] for image in x])
+
+
+def global_max_pooling(x):
+    return np.stack([[[image.reshape(-1, image.shape[-1]).max(axis=0)]] for image in x])
+
+
+def relu(x):
+    return _each(x, lambda value: max(value, 0.0))
+
+
+def leaky_relu(x, *, scale):
+    return _each(x, lambda value: value if value > 0 else scale * value)
+
+
+def clipped_relu(x, *, ceiling):
+    return _each(x, lambda value: min(max(value, 0.0), ceiling))
+
+
+def elu(x, *, alpha):
+    return _each(x, lambda value: value if value > 0 else alpha * (np.exp(value) - 1))
+
+
+def tanh(x):
+    return _each(x, np.tanh)
+
+
+def sigmoid(x):
+    return _each(x, lambda value: 1 / (1 + np.exp(-value)))
+
+
+def softmax(x):
+    y = np.empty_like(x)
+    for place in np.ndindex(x.shape[:-1]):
+        y[place] = np.exp(x[place]) / np.exp(x[place]).sum()
+    return y
+
+
+def _each(x, function):
+    return np.array([function(value) for value in x.ravel()]).reshape(x.shape)
