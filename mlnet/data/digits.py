@@ -34,10 +34,10 @@ _VARIANTS: dict[int, tuple[str, ...]] = {
     0: (
         "f0 c0 a3 a9 c12 f12 i9 i3 f0 d0",
         "g1 d0 a3 a9 d13 h11 j6 h1 e0 c1",
-        "e0 c0 b6 c12 e12 g11 g4 f0 d0",
+        "e0 c0 a6 c12 e12 h11 h4 f0 d0",
         "g2 f0 a1 a11 d13 i10 h2 f1",
     ),
-    1: ("e0 e6 e12", "c3 E0 e6 e12", "c2 E0 E12, b12 h12", "f0 e5 d12", "c3 e1 F0 e12"),
+    1: ("e0 e6 e12", "d2 E0 e6 e12", "d2 E0 E12, b12 h12", "f0 e5 d12", "c3 d2 F0 e12"),
     2: (
         "a3 b0 g-1 i4 d8 A12 I12",
         "a3 b0 h-1 i4 e9 b13 a11 b9 e11 f12 i12",
@@ -73,7 +73,7 @@ _VARIANTS: dict[int, tuple[str, ...]] = {
         "A0 I0 e6 c12",
         "A0 I0 d12, c6 h6",
         "a2 A0 I0 e6 d12",
-        "a1 d1 i0 f6 d12",
+        "A1 d1 I0 f5 d12",
         "A1 H0 e5 d12, b7 h5",
     ),
     8: (
@@ -253,7 +253,7 @@ def _draw_block(words: np.random.PCG64, shapes: _PenShapes, labels: np.ndarray, 
     points = corners[0] + corners[1] + corners[2]  # (B, P, 2)
     x, y = _place(words, points[:, :, 0], points[:, :, 1], angles)
 
-    radius = 1.25 + _around_zero(words, 0.5, count)
+    radius = 1.25 + _around_zero(words, 0.45, count)
     fading = np.maximum(_around_zero(words, 0.6, count), 0.0)  # a pen that is lifted towards the end
     return _ink(x, y, radius, fading)
 
@@ -270,7 +270,7 @@ def _place(
     bent_x = x + own(0.0, 0.1) * y * y + own(0.0, 0.1) * x * y
     bent_y = y + own(0.0, 0.1) * x * x + own(0.0, 0.1) * x * y
     half_height = own(9.2, 1.2)
-    across = half_height * own(1.0, 0.15) * (bent_x - own(0.08, 0.2) * bent_y)
+    across = half_height * own(1.04, 0.15) * (bent_x - own(0.08, 0.2) * bent_y)
     down = half_height * bent_y
     sine, cosine = _sine_and_cosine(angles[:, None])
     return (
@@ -281,7 +281,7 @@ def _place(
 
 def _shift(words: np.random.PCG64, along: np.ndarray) -> np.ndarray:
     """Shift the curves (B, P) in one direction to near the middle of the image, and back where they leave it."""
-    along = along + ((IMAGE_SIZE - 1) / 2.0 + _around_zero(words, 2.8, (len(along), 1)))
+    along = along + ((IMAGE_SIZE - 1) / 2.0 + _around_zero(words, 2.4, (len(along), 1)))
     low, high = along.min(axis=1, keepdims=True), along.max(axis=1, keepdims=True)
     return along + (np.maximum(MARGIN - low, 0.0) - np.maximum(high - (IMAGE_SIZE - 1 - MARGIN), 0.0))
 
