@@ -215,9 +215,7 @@ def predictors_for(network: Resolved, X: Any, where: str) -> Predictors:  # noqa
     layer = network.input_layer
     function = layer.Normalization if callable(layer.Normalization) else None
     size = layer.size()
-    return Predictors(
-        X, size.format, size.dims, split_complex=layer.SplitComplexInputs, function=function, where=where
-    )
+    return Predictors(X, size.format, size.dims, split_complex=layer.SplitComplexInputs, function=function, where=where)
 
 
 def _network(net: Any, function: str) -> Resolved:

@@ -77,6 +77,10 @@ class Trainer:
 
     def run(self) -> str:
         """Train, and return why training ended."""
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
+            return self._run()
+
+    def _run(self) -> str:
         total = self.options.MaxEpochs * (self._count // self._batch_size)
         for iteration, (epoch, index) in enumerate(self._mini_batches(), start=1):
             rate = learn_rate(self.options, epoch)
@@ -164,5 +168,7 @@ class Trainer:
         fix = "Lower InitialLearnRate, or set GradientThreshold=1."
         for node, output in zip(self._plan.program.nodes, self._plan.outputs, strict=True):
             if not np.isfinite(output).all():
-                return f"trainNetwork: the output of layer '{node.name}' is not finite at {at}, the loss is {loss}. {fix}"
+                return (
+                    f"trainNetwork: the output of layer '{node.name}' is not finite at {at}, the loss is {loss}. {fix}"
+                )
         return f"trainNetwork: the loss is {loss} at {at}. {fix}"

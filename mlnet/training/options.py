@@ -114,7 +114,9 @@ _SHARED = (
         Group.HIDDEN,
     ),
     _option("CategoricalInputEncoding", "integer", choice("integer", "one-hot"), "Form of inputs.", Group.HIDDEN),
-    _option("CategoricalTargetEncoding", "auto", choice("auto", "integer", "one-hot"), "Form of targets.", Group.HIDDEN),
+    _option(
+        "CategoricalTargetEncoding", "auto", choice("auto", "integer", "one-hot"), "Form of targets.", Group.HIDDEN
+    ),
 )
 
 
@@ -140,9 +142,7 @@ class TrainingOptionsSGDM(TrainingOptions):
     """Options of stochastic gradient descent with momentum."""
 
     constructor_name = "trainingOptions"
-    table = _table(
-        _option("Momentum", 0.9, number(0, 1), "Share of the step before in the next one."), learn_rate=0.01
-    )
+    table = _table(_option("Momentum", 0.9, number(0, 1), "Share of the step before in the next one."), learn_rate=0.01)
 
 
 class TrainingOptionsADAM(TrainingOptions):
@@ -233,7 +233,9 @@ _NOT_YET: dict[str, Callable[[Any], bool]] = {
 def check_supported(options: TrainingOptions) -> None:
     """Raise `NotSupportedError` naming all options that ask for something that mlnet does not do yet."""
     asked = [
-        f"{name}={describe(getattr(options, name))}" for name, works in _NOT_YET.items() if not works(getattr(options, name))
+        f"{name}={describe(getattr(options, name))}"
+        for name, works in _NOT_YET.items()
+        if not works(getattr(options, name))
     ]
     if asked:
         raise NotSupportedError(f"trainNetwork: not supported yet: {', '.join(asked)}. Leave these options out.")
