@@ -29,9 +29,8 @@ def rows_text(layers: LayerArray) -> str:
     begin = " " * (_NUMBER_WIDTH - len(rows[-1][0])) if rows else ""
     row = DataRow(begin, "   ", "")
     style = TableFormat(None, None, None, None, row, row, padding=0, with_header_hide=None)
-    # tabulate strips the cells: names are quoted, so their own blanks stay
-    text = tabulate(rows, tablefmt=style, colalign=_ALIGN, disable_numparse=True)
-    return "\n".join(line.rstrip() for line in text.split("\n"))
+    # tabulate strips cells and rows: names are quoted, so their own blanks stay
+    return tabulate(rows, tablefmt=style, colalign=_ALIGN, disable_numparse=True)
 
 
 def layer_array_html(layers: LayerArray) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import numbers
-import types
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from mlnet.structure import Structure
 
 LONGEST_VECTOR = 10  # elements; a longer row vector shows its size and type
 LONGEST_TEXT = 80  # characters; a longer cell or list of labels shows its size and type
-SMALLEST_FIXED = 1e-3  # numbers from here ...
+SMALLEST_FIXED = 1.00001e-3  # numbers from here (0.001 itself has an exponent, also in single precision) ...
 LARGEST_FIXED = 1e3  # ... to below here have four decimals, others an exponent
 LARGEST_WHOLE = 1e9  # whole floating-point numbers below have no decimals and no exponent
 
@@ -30,7 +29,6 @@ _MATLAB_TYPES = {
     "complex64": "single",
 }
 _SCALARS = (numbers.Real, np.bool_)
-_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, np.ufunc)
 
 
 def value_text(value: Any) -> str:
@@ -69,7 +67,7 @@ def value_text(value: Any) -> str:
         return "[1x1 struct]"
     if isinstance(value, partial):
         return value_text(value.func)
-    if isinstance(value, _FUNCTIONS):
+    if callable(value) and hasattr(value, "__name__"):
         return f"@{value.__name__}"
     return f"[1x1 {type(value).__name__}]"
 

@@ -19,6 +19,8 @@ class OutputLayer(Layer):
     outputs = ()
     loss: ClassVar[str]
     """Name of the engine's loss."""
+    metric: ClassVar[str]
+    """'Accuracy' (in percent) or 'RMSE'."""
 
 
 def _classes(value: Any) -> Any:
@@ -51,6 +53,7 @@ class ClassificationOutputLayer(OutputLayer):
     type_name = "Classification Output"
     base_name = "classoutput"
     loss = "softmax_cross_entropy"
+    metric = "Accuracy"
     table = layer_table(
         Option(
             "Classes",
@@ -135,6 +138,7 @@ class RegressionOutputLayer(OutputLayer):
     type_name = "Regression Output"
     base_name = "regressionoutput"
     loss = "half_mean_squared_error"
+    metric = "RMSE"
     table = layer_table(
         Option("ResponseNames", (), texts(), "Names of the responses.", Group.PLAIN),
         Derived("LossFunction", lambda layer: "mean-squared-error", "The loss.", Group.HYPERPARAMETERS),

@@ -71,37 +71,40 @@ class Trainer:
         self._order = np.arange(self._count)
         self._best = math.inf
         self._best_values: dict[Key, np.ndarray] = {}
+        self._best_iteration = 0
         self._waited = 0
         self.output_iteration = 0
         self._started = time.perf_counter()
 
     def run(self) -> str:
         """Train, and return why training ended."""
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
-            return self._run()
+        for progress in self.iterations():
+            if self._report(progress):
+                return STOPPED
+            if self._waited >= self.options.ValidationPatience:
+                return CRITERION
+        return COMPLETED
 
-    def _run(self) -> str:
+    def iterations(self) -> Iterator[Progress]:
+        """Run one mini-batch after another, and yield where training stands."""
         total = self.options.MaxEpochs * (self._count // self._batch_size)
         for iteration, (epoch, index) in enumerate(self._mini_batches(), start=1):
             rate = learn_rate(self.options, epoch)
-            result = self._step(index, rate, epoch, iteration)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
+                result = self._step(index, rate, epoch, iteration)
             progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
-            is_patient = self._validate(progress, is_last=iteration == total)
+            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or iteration == total:
+                self._validate(progress)
             progress.seconds = time.perf_counter() - self._started
             self.history.append(progress)
-            if self._report(progress):
-                return STOPPED
-            if not is_patient:
-                return CRITERION
-        return COMPLETED
+            yield progress
 
     def final_values(self) -> dict[Key, np.ndarray]:
         """Return the learnables and the statistics for prediction of the network that training returns."""
         values = {**self.parameters.values, **self._moving.values}
         self.output_iteration = len(self.history)
-        if self._best_values and self.options.OutputNetwork.startswith("best-validation"):
-            values = self._best_values
-            self.output_iteration = self._best_iteration
+        if self._best_values:
+            values, self.output_iteration = self._best_values, self._best_iteration
         if self.options.BatchNormalizationStatistics != "moving":
             values = {**values, **population_statistics(self.network, self.engine, values, self._all_batches)}
         return values
@@ -145,11 +148,10 @@ class Trainer:
         self._moving.update(self._plan)
         return result
 
-    def _validate(self, progress: Progress, *, is_last: bool) -> bool:
-        """Fill in validation loss and metric when it is time; return whether training may go on."""
-        frequency = self.options.ValidationFrequency
-        if self._validator is None or not (progress.iteration == 1 or progress.iteration % frequency == 0 or is_last):
-            return True
+    def _validate(self, progress: Progress) -> None:
+        """Fill in loss and metric on the validation set, and keep the values that are the best so far."""
+        if self._validator is None:
+            return
         values = {**self.parameters.values, **self._moving.values}
         result = self._validator(values)
         progress.validation_loss, progress.validation_metric = result
@@ -160,7 +162,6 @@ class Trainer:
                 self._best_iteration = progress.iteration
         else:
             self._waited += 1
-        return self._waited < self.options.ValidationPatience
 
     def _diverged(self, loss: float, epoch: int, iteration: int) -> str:
         """Return a message that names the first layer whose output is not finite."""

@@ -40,8 +40,8 @@ class Parameters:
         order = list(dict.fromkeys(factors for factors, _, _ in found))
         found.sort(key=lambda item: order.index(item[0]))
         total = sum(value.size for _, _, value in found)
-        self.flat_values = np.empty(total, dtype)
-        self.flat_gradients = np.zeros(total, dtype)
+        self.flat_values: np.ndarray = np.empty(total, dtype)
+        self.flat_gradients: np.ndarray = np.zeros(total, dtype)
         self.gradients: dict[Key, np.ndarray] = {}
         self.segments: list[Segment] = []
         self.slices: dict[Key, slice] = {}

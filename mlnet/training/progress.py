@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+
+class _Column(NamedTuple):
+    title: str
+    subtitle: str
+    width: int
+
+
 _COLUMNS = {
-    "epoch": ("Epoch", "", 9),
-    "iteration": ("Iteration", "", 13),
-    "time": ("Time Elapsed", "(hh:mm:ss)", 16),
-    "training metric": ("Mini-batch", "{metric}", 14),
-    "validation metric": ("Validation", "{metric}", 14),
-    "training loss": ("Mini-batch", "Loss", 14),
-    "validation loss": ("Validation", "Loss", 14),
-    "rate": ("Base Learning", "Rate", 17),
+    "epoch": _Column("Epoch", "", 9),
+    "iteration": _Column("Iteration", "", 13),
+    "time": _Column("Time Elapsed", "(hh:mm:ss)", 16),
+    "training metric": _Column("Mini-batch", "{metric}", 14),
+    "validation metric": _Column("Validation", "{metric}", 14),
+    "training loss": _Column("Mini-batch", "Loss", 14),
+    "validation loss": _Column("Validation", "Loss", 14),
+    "rate": _Column("Base Learning", "Rate", 17),
 }
 
 
@@ -50,10 +58,13 @@ class ProgressTable:
     def start(self) -> None:
         """Print the head of the table."""
         self._print(self._border())
-        for line in (0, 1):
-            cells = [column[line].format(metric=self._metric) for column in self._columns.values()]
-            widths = [column[2] for column in self._columns.values()]
-            self._print("|" + "|".join(f"{cell:^{width}}" for cell, width in zip(cells, widths, strict=True)) + "|")
+        columns = self._columns.values()
+        for titles in ([column.title for column in columns], [column.subtitle for column in columns]):
+            cells = [
+                f"{title.format(metric=self._metric):^{column.width}}"
+                for title, column in zip(titles, columns, strict=True)
+            ]
+            self._print("|" + "|".join(cells) + "|")
         self._print(self._border())
         self._is_open = True
 
@@ -88,10 +99,10 @@ class ProgressTable:
             "validation loss": loss_text(progress.validation_loss),
             "rate": rate_text(progress.learn_rate),
         }
-        self._print("|" + "|".join(f"{cells[key]:>{column[2] - 1}} " for key, column in self._columns.items()) + "|")
+        self._print("|" + "|".join(f"{cells[key]:>{column.width - 1}} " for key, column in self._columns.items()) + "|")
 
     def _border(self) -> str:
-        return "|" + "=" * (sum(column[2] + 1 for column in self._columns.values()) - 1) + "|"
+        return "|" + "=" * (sum(column.width + 1 for column in self._columns.values()) - 1) + "|"
 
     @staticmethod
     def _print(line: str) -> None:

@@ -38,7 +38,7 @@ class Solver(ABC):
     def _update(self, where: slice, learn_rate: np.floating) -> None: ...
 
     def _typed(self, number: float) -> np.floating:
-        return self.parameters.flat_values.dtype.type(number)  # type: ignore[no-any-return]
+        return self.parameters.flat_values.dtype.type(number)
 
     def _views(self, where: slice) -> Iterator[np.ndarray]:
         """Yield values, gradients, the memory slots, and two buffers of a segment."""

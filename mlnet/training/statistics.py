@@ -44,13 +44,18 @@ class Moments:
         return self._squares / self.count
 
 
+def missing_statistics(layer: InputLayer, *, reset: bool) -> list[str]:
+    """Return the statistics that the normalization of the input layer uses and that training has to compute."""
+    return [name for name in layer.statistics() if reset or not getattr(layer, name).size]
+
+
 def with_input_statistics(layer: InputLayer, predictors: Predictors, *, reset: bool) -> InputLayer:
     """Return a copy of the input layer with the statistics of its normalization set.
 
     Given statistics are kept where ``reset`` is false. Statistics are taken over the whole training set: for each
     channel ('auto', 'channel'), for each element, or over everything ('all'). StandardDeviation divides by the count.
     """
-    missing = [name for name in layer.statistics() if reset or not getattr(layer, name).size]
+    missing = missing_statistics(layer, reset=reset)
     if not missing:
         return layer
     size = layer.size()
@@ -154,10 +159,10 @@ def population_statistics(
     return result
 
 
-def with_values(layers: Iterable[Layer], network: Resolved, values: dict[Key, np.ndarray]) -> list[Layer]:
-    """Return copies of the layers that hold ``values``, as read-only single precision arrays of MATLAB's shapes."""
+def with_values(network: Resolved, values: dict[Key, np.ndarray]) -> list[Layer]:
+    """Return copies of the layers of a network that hold ``values``, as read-only single precision arrays."""
     result = []
-    for index, layer in enumerate(layers):
+    for index, layer in enumerate(network.layers):
         mine = {}
         for name in [learnable.name for learnable in layer.learnables] + list(layer.states):
             if (layer.Name, name) in values:

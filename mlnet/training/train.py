@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mlnet.data.arrays import Predictors
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.select import select_engine
 from mlnet.errors import DataError, NetworkError, NotSupportedError, OptionError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
 from mlnet.layers.normalization import BatchNormalizationLayer
-from mlnet.layers.output import ClassificationOutputLayer, RegressionOutputLayer
+from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved, resolve
 from mlnet.network.series_network import SeriesNetwork, predictors_for
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
-from mlnet.rules import EMPTY, is_empty
+from mlnet.rules import is_empty
 from mlnet.structure import Structure
 from mlnet.training.loop import STOPPED, Trainer
 from mlnet.training.options import TrainingOptions, check_supported
-from mlnet.training.progress import Progress, ProgressTable
-from mlnet.training.statistics import with_input_statistics, with_values
+from mlnet.training.reporter import Reporter
+from mlnet.training.statistics import missing_statistics, with_input_statistics, with_values
 from mlnet.training.validation import DataSet, Result
 
 
@@ -93,44 +93,28 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers)
-    data, network = _training_data(network, X, Y, "trainNetwork: ")
+    data, network = _training_data(network, X, Y)
     _check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
     validation = None
     if not is_empty(options.ValidationData):
-        validation, _ = _training_data(network, *options.ValidationData, "trainNetwork: ValidationData: ", minimum=1)
+        predictors, responses = options.ValidationData
+        validation, _ = _data_set(network, predictors, responses, "trainNetwork: ValidationData: ")
 
-    table = None
     if options.Verbose:
         print("Training on single CPU.", flush=True)
-        if any(options.ResetInputNormalization or not getattr(network.input_layer, name).size
-               for name in network.input_layer.statistics()):  # fmt: skip
-            print("Initializing input data normalization.", flush=True)
     generators = spawn_generators()
-    first = with_input_statistics(network.input_layer, data.predictors, reset=options.ResetInputNormalization)
-    ready: list[Layer] = [first]
-    for index, layer in enumerate(network.layers[1:], start=1):
-        ready.append(initialize(layer, network.input_size(index), generators.initialization))
-    network = network.with_layers(ready)
-
-    reporter = _Reporter(options)
+    network = _initialized(network, data.predictors, options, generators.initialization)
+    reporter = Reporter(options, network.output_layer.metric, with_validation=validation is not None)
     trainer = Trainer(network, engine, data, validation, options, generators, reporter)
-    reporter.is_classification = trainer.objective.is_classification
-    if options.Verbose:
-        table = ProgressTable(
-            trainer.objective.metric_name, options.VerboseFrequency, with_validation=validation is not None
-        )
-        reporter.table = table
-        table.start()
     reason = None
     try:
-        reason = STOPPED if reporter.call_functions("start", None) else trainer.run()
+        reason = STOPPED if reporter.start() else trainer.run()
         values = trainer.final_values()
         final = trainer.validate(values)
     finally:
-        if table is not None:
-            table.close(reason)
-    reporter.call_functions("done", trainer.history[-1] if trainer.history else None)
-    trained = SeriesNetwork(network.with_layers(with_values(network.layers, network, values)))
+        reporter.close(reason)
+    reporter.done()
+    trained = SeriesNetwork(network.with_layers(with_values(network, values)))
     return trained if nargout == 1 else (trained, _info(trainer, final))
 
 
@@ -147,39 +131,57 @@ def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
     return args
 
 
-def _training_data(network: Resolved, X: Any, Y: Any, where: str, *, minimum: int = 2) -> tuple[DataSet, Resolved]:  # noqa: N803
+def _training_data(network: Resolved, X: Any, Y: Any) -> tuple[DataSet, Resolved]:  # noqa: N803
+    """Return the training set, and the network that knows its classes or responses."""
+    data, network = _data_set(network, X, Y, "trainNetwork: ")
+    if isinstance(data.targets, ClassTargets) and data.targets.present() < 2:
+        raise DataError("trainNetwork: Y: needs observations of at least 2 classes, but all have the same one.")
+    if len(data.predictors) < 2:
+        raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
+    return data, network
+
+
+def _data_set(network: Resolved, X: Any, Y: Any, where: str) -> tuple[DataSet, Resolved]:  # noqa: N803
     """Return the data as mini-batches, and the network with classes or response names in its output layer."""
     predictors = predictors_for(network, X, f"{where}X")
     size, output, count = network.output_size, network.output_layer, len(predictors)
+    targets: ClassTargets | ResponseTargets
     if isinstance(output, ClassificationOutputLayer):
-        targets: ClassTargets | ResponseTargets = ClassTargets(Y, output.class_names(), count, f"{where}Y")
-        assert isinstance(targets, ClassTargets)
-        if len(targets.classes) != size.channels or size.count != size.channels:
+        targets = ClassTargets(Y, output.class_names(), count, f"{where}Y")
+        found = len(targets.classes)
+        if (found, size.channels) != (size.channels, size.count):
             raise DataError(
-                f"{where}Y: needs as many classes as the network puts out ({size}), but there are "
-                f"{len(targets.classes)}. Change the last fullyConnectedLayer to {len(targets.classes)}."
+                f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "
+                f"Change the last fullyConnectedLayer to {found}."
             )
-        if minimum > 1 and targets.present() < 2:
-            raise DataError(f"{where}Y: needs observations of at least 2 classes, but all have the same one.")
-        names = categorical.from_codes(np.arange(len(targets.classes)), targets.classes)
-        output = output.replaced(Classes=names)
+        named: OutputLayer = output.replaced(Classes=categorical.from_codes(np.arange(found), targets.classes))
     else:
         assert isinstance(output, RegressionOutputLayer)
         targets = ResponseTargets(Y, size.dims, count, f"{where}Y")
-        output = output.replaced(ResponseNames=_response_names(output, size.channels))
-    if count < minimum:
-        raise DataError(f"{where}X: needs at least {minimum} observations, but got {count}.")
+        named = output.replaced(ResponseNames=_response_names(output, size.channels))
     predictors.check_finite()
-    return DataSet(predictors, targets), network.with_layers([*network.layers[:-1], output])
+    return DataSet(predictors, targets), network.with_layers([*network.layers[:-1], named])
+
+
+def _initialized(
+    network: Resolved, predictors: Predictors, options: TrainingOptions, generator: np.random.Generator
+) -> Resolved:
+    """Return the network with the statistics of its input layer and all learnables set."""
+    layer, reset = network.input_layer, options.ResetInputNormalization
+    if options.Verbose and missing_statistics(layer, reset=reset):
+        print("Initializing input data normalization.", flush=True)
+    layers: list[Layer] = [with_input_statistics(layer, predictors, reset=reset)]
+    for index, each in enumerate(network.layers[1:], start=1):
+        layers.append(initialize(each, network.input_size(index), generator))
+    return network.with_layers(layers)
 
 
 def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
     if not layer.ResponseNames:
         return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
-    if len(layer.ResponseNames) != count:
-        raise NetworkError(
-            f"{layer.where()}: needs {count} ResponseNames, as the network puts out, but got {len(layer.ResponseNames)}."
-        )
+    given = len(layer.ResponseNames)
+    if given != count:
+        raise NetworkError(f"{layer.where()}: needs {count} ResponseNames, as the network puts out, but got {given}.")
     return list(layer.ResponseNames)
 
 
@@ -194,50 +196,9 @@ def _check_mini_batch(network: Resolved, size: int) -> None:
             )
 
 
-class _Reporter:
-    """Passes progress on to the printed table and to the functions of OutputFcn."""
-
-    def __init__(self, options: TrainingOptions) -> None:
-        given = options.OutputFcn
-        self._functions: list[Callable[[Structure], Any]] = (
-            [] if is_empty(given) else list(given) if isinstance(given, list) else [given]
-        )
-        self.table: ProgressTable | None = None
-        self.is_classification = True
-
-    def __call__(self, progress: Progress) -> bool:
-        if self.table is not None:
-            self.table.update(progress)
-        return self.call_functions("iteration", progress)
-
-    def call_functions(self, state: str, progress: Progress | None) -> bool:
-        """Call all functions of OutputFcn; return whether one of them asked to stop."""
-        if not self._functions:
-            return False
-        metric = "Accuracy" if self.is_classification else "RMSE"
-        fields = {
-            "Epoch": EMPTY if progress is None else progress.epoch,
-            "Iteration": EMPTY if progress is None else progress.iteration,
-            "TimeSinceStart": EMPTY if progress is None else progress.seconds,
-            "TrainingLoss": EMPTY if progress is None else progress.training_loss,
-            "ValidationLoss": _or_empty(progress, "validation_loss"),
-            "BaseLearnRate": EMPTY if progress is None else progress.learn_rate,
-            f"Training{metric}": EMPTY if progress is None else progress.training_metric,
-            f"Validation{metric}": _or_empty(progress, "validation_metric"),
-            "State": state,
-        }
-        answers = [function(Structure(**fields)) for function in self._functions]
-        return any(answer is not None and bool(answer) for answer in answers)
-
-
-def _or_empty(progress: Progress | None, name: str) -> Any:
-    value = np.nan if progress is None else getattr(progress, name)
-    return EMPTY if np.isnan(value) else value
-
-
 def _info(trainer: Trainer, final: Result | None) -> Structure:
     """Return the history of training as a structure of arrays."""
-    metric = trainer.objective.metric_name
+    metric = trainer.network.output_layer.metric
     columns = {
         "TrainingLoss": "training_loss",
         f"Training{metric}": "training_metric",

@@ -39,14 +39,9 @@ class Objective:
         layer = network.output_layer
         self._loss = engine.losses[layer.loss]
         self._weights: np.ndarray | None = None
-        self.is_classification = layer.loss == "softmax_cross_entropy"
+        self.is_classification = layer.metric == "Accuracy"
         if self.is_classification and not isinstance(layer.ClassWeights, str):
             self._weights = np.asarray(layer.ClassWeights)
-
-    @property
-    def metric_name(self) -> str:
-        """'Accuracy' or 'RMSE'."""
-        return "Accuracy" if self.is_classification else "RMSE"
 
     def evaluate(self, z: np.ndarray, targets: np.ndarray, workspace: Any) -> tuple[Result, Any]:
         """Return loss and metric of a mini-batch, and the record that `gradient` needs."""

@@ -196,7 +196,7 @@ def test_class_order_and_weights_of_the_output_layer():
     names = np.array(["a", "b", "c"])[y]
     layers = classifier()
     layers[-1] = classificationLayer(Classes=["c", "b", "a"], ClassWeights=[1, 1, 50])
-    net, info = trainNetwork(x, names, layers, options(MaxEpochs=5), nargout=2)
+    net = trainNetwork(x, names, layers, options(MaxEpochs=5))
     assert net.Layers[-1].ClassNames == ["c", "b", "a"]
     scores = net.predict(x)
     assert (np.array(["c", "b", "a"])[scores.argmax(axis=1)] == net.classify(x)).all()
@@ -350,7 +350,6 @@ def test_diverging_loss_names_iteration_and_layer():
 
 
 def test_integer_images_are_not_blown_up():
-    x, y = images(16)
     many = np.zeros((64, 64, 1, 3000), np.uint8)  # 12 MB; as single precision 48 MB
     labels = np.arange(3000) % 3
     layers = [imageInputLayer([64, 64, 1]), fullyConnectedLayer(3), softmaxLayer(), classificationLayer()]

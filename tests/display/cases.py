@@ -1,0 +1,160 @@
+"""The objects behind the golden texts: name of the file and how the object is made."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from mlnet import (
+    SeriesNetwork,
+    averagePooling2dLayer,
+    batchNormalizationLayer,
+    categorical,
+    classificationLayer,
+    clippedReluLayer,
+    convolution2dLayer,
+    crossChannelNormalizationLayer,
+    dropoutLayer,
+    eluLayer,
+    featureInputLayer,
+    fullyConnectedLayer,
+    globalAveragePooling2dLayer,
+    globalMaxPooling2dLayer,
+    imageInputLayer,
+    leakyReluLayer,
+    maxPooling2dLayer,
+    regressionLayer,
+    reluLayer,
+    sigmoidLayer,
+    softmaxLayer,
+    tanhLayer,
+    trainingOptions,
+)
+from mlnet.layers.base import Layer, layer_table
+from mlnet.options import Derived, Group
+from mlnet.rules import EMPTY
+
+
+def trained(layer, **values):
+    """Return the layer with properties set; tuples are the shapes of single arrays."""
+    for name, value in values.items():
+        setattr(layer, name, np.ones(value, np.float32) if isinstance(value, tuple) else value)
+    return layer
+
+
+def shown(name, value, group=Group.PLAIN):
+    return Derived(name, lambda layer: value, "", group)
+
+
+class LSTMLayer(Layer):
+    """Stand-in: has every group of the display."""
+
+    shows_all_link = True
+    table = layer_table(
+        shown("InputNames", ["in"]),
+        shown("OutputNames", ["out"]),
+        shown("NumInputs", 1),
+        shown("NumOutputs", 1),
+        shown("HasStateInputs", False),
+        shown("HasStateOutputs", False),
+        # groups are put in order whatever the order of the table
+        shown("HiddenState", EMPTY, Group.STATE),
+        shown("CellState", EMPTY, Group.STATE),
+        shown("InputWeights", EMPTY, Group.LEARNABLE),
+        shown("RecurrentWeights", EMPTY, Group.LEARNABLE),
+        shown("Bias", EMPTY, Group.LEARNABLE),
+        shown("InputSize", "auto", Group.HYPERPARAMETERS),
+        shown("NumHiddenUnits", 150, Group.HYPERPARAMETERS),
+        shown("OutputMode", "last", Group.HYPERPARAMETERS),
+        shown("StateActivationFunction", "tanh", Group.HYPERPARAMETERS),
+        shown("GateActivationFunction", "sigmoid", Group.HYPERPARAMETERS),
+        shown("InputLearnRateFactor", 1, Group.HIDDEN),
+    )
+
+
+class AdditionLayer(Layer):
+    """Stand-in: several inputs."""
+
+    table = layer_table(shown("NumInputs", 2), shown("InputNames", ["in1", "in2"]))
+
+
+BLOCKS = {
+    "addition_stand_in": lambda: AdditionLayer(Name="add_1"),
+    "average_pooling": lambda: averagePooling2dLayer(
+        [3, 2],
+        Padding=[0, 0, 1, 1],
+        PaddingValue="mean",
+        Name="pool",
+    ),
+    "batch_normalization": lambda: batchNormalizationLayer("Name", "BN1"),
+    "batch_normalization_trained": lambda: trained(
+        batchNormalizationLayer(Name="BN1"),
+        NumChannels=16,
+        TrainedMean=(1, 1, 16),
+        TrainedVariance=(1, 1, 16),
+        Offset=(1, 1, 16),
+        Scale=(1, 1, 16),
+    ),
+    "classification_output": lambda: classificationLayer("Name", "output"),
+    "classification_output_trained": lambda: classificationLayer(
+        Name="out", Classes=categorical([0, 1, 2]), ClassWeights=[1, 0.5, 2]
+    ),
+    "clipped_relu": lambda: clippedReluLayer(10, Name="clip1"),
+    "convolution2d": lambda: convolution2dLayer(3, 16, Padding="same", Name="conv_1"),
+    "convolution2d_trained": lambda: trained(
+        convolution2dLayer([3, 5], 16, Stride=2, Padding=1, PaddingValue=0.5),
+        NumChannels=1,
+        Weights=(3, 5, 1, 16),
+        Bias=(1, 1, 16),
+    ),
+    "cross_channel_normalization": lambda: crossChannelNormalizationLayer(5, K=1),
+    "dropout": lambda: dropoutLayer(0.4, Name="drop1"),
+    "elu": lambda: eluLayer(Name="elu1"),
+    "feature_input_zscore": lambda: featureInputLayer(4, Normalization="zscore"),
+    "fully_connected": lambda: fullyConnectedLayer(1),
+    "fully_connected_trained": lambda: trained(
+        fullyConnectedLayer(10, Name="fc"), InputSize=64, Weights=(10, 64), Bias=(10, 1)
+    ),
+    "global_average_pooling": lambda: globalAveragePooling2dLayer(Name="gap1"),
+    "global_max_pooling": lambda: globalMaxPooling2dLayer(Name="gmp1"),
+    "image_input": lambda: imageInputLayer([28, 28, 1]),
+    "image_input_rescale_trained": lambda: trained(
+        imageInputLayer([28, 28, 3], Normalization="rescale-zero-one", Name="in"), Max=255, Min=(1, 1, 3)
+    ),
+    "leaky_relu": lambda: leakyReluLayer(0.1, Name="leaky1"),
+    "lstm_stand_in": lambda: LSTMLayer(),
+    "max_pooling": lambda: maxPooling2dLayer(2, Stride=2),
+    "regression_output": lambda: regressionLayer(),
+    "regression_output_trained": lambda: regressionLayer(ResponseNames=["angle", "size"]),
+    "relu": lambda: reluLayer(Name="relu1"),
+    "series_network": lambda: SeriesNetwork(
+        SimpleNamespace(
+            layers=[reluLayer()] * 7,
+            input_layer=imageInputLayer([28, 28, 1], Name="imageinput"),
+            output_layer=classificationLayer(Name="classoutput"),
+        )
+    ),
+    "sigmoid": lambda: sigmoidLayer(Name="sigmoid1"),
+    "softmax": lambda: softmaxLayer(Name="sm1"),
+    "tanh": lambda: tanhLayer(Name="tanh1"),
+    "training_options_adam": lambda: trainingOptions(
+        "adam",
+        InitialLearnRate=0.005,
+        MaxEpochs=8000,
+        Verbose=False,
+        ExecutionEnvironment="cpu",
+        Plots="training-progress",
+        SequenceLength="shortest",
+    ),
+    "training_options_sgdm": lambda: trainingOptions(
+        "sgdm",
+        LearnRateSchedule="piecewise",
+        LearnRateDropFactor=0.2,
+        LearnRateDropPeriod=5,
+        MaxEpochs=20,
+        MiniBatchSize=64,
+        Plots="training-progress",
+        ValidationData=[np.zeros((28, 28, 1, 100), np.float32), categorical(np.arange(100) % 10)],
+    ),
+}
