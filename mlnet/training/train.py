@@ -93,7 +93,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers)
-    data, network = _training_data(network, X, Y)
+    data, network = training_data(network, X, Y)
     _check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
     validation = None
     if not is_empty(options.ValidationData):
@@ -103,7 +103,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     if options.Verbose:
         print("Training on single CPU.", flush=True)
     generators = spawn_generators()
-    network = _initialized(network, data.predictors, options, generators.initialization)
+    network = initialized(network, data.predictors, options, generators.initialization)
     reporter = Reporter(options, network.output_layer.metric, with_validation=validation is not None)
     trainer = Trainer(network, engine, data, validation, options, generators, reporter)
     reason = None
@@ -131,7 +131,7 @@ def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
     return args
 
 
-def _training_data(network: Resolved, X: Any, Y: Any) -> tuple[DataSet, Resolved]:  # noqa: N803
+def training_data(network: Resolved, X: Any, Y: Any) -> tuple[DataSet, Resolved]:  # noqa: N803
     """Return the training set, and the network that knows its classes or responses."""
     data, network = _data_set(network, X, Y, "trainNetwork: ")
     if isinstance(data.targets, ClassTargets) and data.targets.present() < 2:
@@ -163,7 +163,7 @@ def _data_set(network: Resolved, X: Any, Y: Any, where: str) -> tuple[DataSet, R
     return DataSet(predictors, targets), network.with_layers([*network.layers[:-1], named])
 
 
-def _initialized(
+def initialized(
     network: Resolved, predictors: Predictors, options: TrainingOptions, generator: np.random.Generator
 ) -> Resolved:
     """Return the network with the statistics of its input layer and all learnables set."""
