@@ -4,7 +4,7 @@
 
     MlnetError
     ├── OptionError         (also ValueError)    an option or argument has a value that its rule refuses
-    ├── UnknownNameError    (also TypeError)     an option, property or layer name that does not exist
+    ├── UnknownNameError    (also TypeError, AttributeError)  an option, property or layer name that does not exist
     ├── NetworkError        (also ValueError)    a network that cannot work; lists every mistake of it
     ├── DataError           (also ValueError)    data that do not fit the network, or are not finite
     ├── TrainingError       (also RuntimeError)  training that cannot go on
@@ -58,11 +58,15 @@ def message(where: str, needed: str, came: str, fix: str = "") -> str:
     return f"{text} {fix}" if fix else text
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" with the known name nearest to ``name``, or a list of them all."""
-    known = list(known)
+def suggestion(name: object, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" with the known name nearest to ``name``, or '' where none is near."""
     by_lower_case = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
-    if close:
-        return f" Did you mean '{by_lower_case[close[0]]}'?"
-    return f" Known names: {', '.join(known)}." if known else ""
+    close = difflib.get_close_matches(str(name).lower(), list(by_lower_case), n=1, cutoff=0.6)
+    return f"Did you mean '{by_lower_case[close[0]]}'?" if close else ""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """Return, after a blank, the `suggestion` for ``name``, or a list of all known names."""
+    known = list(known)
+    found = suggestion(name, known) or (f"Known names: {', '.join(known)}." if known else "There are none.")
+    return f" {found}"

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import DataError, OptionError
-from mlnet.options import Shown
+from mlnet.options import Shown, describe, from_one
+from mlnet.rules import texts
 
 UNDEFINED = "<undefined>"
 
@@ -19,17 +20,25 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
     Parameters
     ----------
     data : array_like of texts, integers, bools or numbers, or a categorical
-        The labels. None and NaN are undefined.
+        The labels. None, NaN and '' are undefined.
     valueset : sequence, optional
         The values that are categories, in their order; other values become undefined. By default the distinct values
         of ``data``, sorted: texts by character, numbers by size.
     catnames : sequence of texts, optional
         Names of the categories, by default the values as texts (numbers as '1', '2.5'; bools as 'false', 'true').
+        Values with the same name become one category.
 
     Raises
     ------
+    DataError
+        Where the data are no labels.
     OptionError
-        Where ``catnames`` does not fit ``valueset``, or a category appears twice.
+        Where ``catnames`` does not fit ``valueset``, or a value of it is undefined or appears twice.
+
+    Notes
+    -----
+    An array of one dimension is a column: in comparisons (N,) and (N, 1) go together. ``y[0]`` and ``y(1)`` are the
+    first label; ``y([1, 2])`` counts from 1 and down the columns.
 
     Examples
     --------
@@ -47,29 +56,34 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
     [True, False, True]
     """
 
+    __array_ufunc__ = None  # lets `array == labels` come here too
+    __hash__ = None  # type: ignore[assignment]
+    _codes: np.ndarray
+    _categories: list[str]
+
     def __init__(
         self, data: Any, valueset: Sequence[Any] | np.ndarray | None = None, catnames: Sequence[str] | None = None
     ) -> None:
         if isinstance(data, categorical):
-            names = data.names()
-            values = _as_values(valueset) if valueset is not None else data._categories
+            names, values = data.names(), data._categories
         else:
-            names = _names(_as_array(data))
-            values = _as_values(valueset) if valueset is not None else _distinct(_as_array(data))
-        lookup = {name: code for code, name in enumerate(values)}
-        if len(lookup) != len(values):
-            raise OptionError(f"categorical: needs different values in the value set, but got {values}.")
-        if catnames is not None and len(catnames) != len(values):
-            raise OptionError(f"categorical: needs {len(values)} category names, but got {len(catnames)}.")
-        flat = np.fromiter((lookup.get(name, -1) for name in names.ravel()), np.int64, names.size)
+            array = _as_array(data, "categorical")
+            names = _names(array)
+            values = _distinct(array, names) if valueset is None else []
+        if valueset is not None:
+            values = _value_set(valueset)
+        categories = values if catnames is None else _category_names(catnames, len(values))
+        self._categories = list(dict.fromkeys(categories))
+        numbers = {name: number for number, name in enumerate(self._categories)}
+        codes = {value: numbers[name] for value, name in zip(values, categories, strict=True)}
+        flat = np.fromiter((codes.get(name, -1) for name in names.ravel()), np.int64, names.size)
         self._codes = flat.reshape(names.shape)
-        self._categories = values if catnames is None else [str(name) for name in catnames]
 
     @classmethod
     def from_codes(cls, codes: np.ndarray, names: Sequence[str]) -> categorical:
         """Return an array from category numbers, counted from 0; -1 is undefined."""
         result = cls.__new__(cls)
-        result._codes = np.asarray(codes, np.int64)
+        result._codes = np.array(codes, np.int64)
         result._categories = list(names)
         return result
 
@@ -100,25 +114,25 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
         return iter(self.names())
 
     def __getitem__(self, index: Any) -> Any:
-        codes = self._codes[index]
+        return self._of(self._codes[index])
+
+    def __call__(self, number: int | Sequence[int]) -> Any:
+        """Return the label with MATLAB's number, counted from 1, or the array of several numbers."""
+        return self._of(self._codes.ravel(order="F")[from_one("categorical", number, self.size)])
+
+    def _of(self, codes: Any) -> Any:
         if np.ndim(codes) == 0:
             return self._categories[codes] if codes >= 0 else None
         return categorical.from_codes(codes, self._categories)
-
-    def __call__(self, number: int) -> Any:
-        """Return the label with MATLAB's number, counted from 1."""
-        if not 1 <= number <= self.size:
-            raise IndexError(f"categorical: needs an index from 1 to {self.size}, but got {number}.")
-        return self[number - 1]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self.names().astype(dtype) if dtype is not None else self.names()
 
     def __eq__(self, other: object) -> Any:
         mine = self.names()
-        if not isinstance(other, categorical):
-            other = _names(_as_array(other))
-        theirs = other.names() if isinstance(other, categorical) else other
+        theirs = other.names() if isinstance(other, categorical) else _names(_as_array(other, "categorical"))
+        if mine.size == theirs.size and _is_column(mine) and _is_column(theirs):
+            theirs = theirs.reshape(mine.shape)
         try:
             mine, theirs = np.broadcast_arrays(mine, theirs)
         except ValueError:
@@ -127,8 +141,6 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
 
     def __ne__(self, other: object) -> Any:
         return ~(self == other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def categories(labels: categorical) -> list[str]:
@@ -145,77 +157,103 @@ def categories(labels: categorical) -> list[str]:
 
 
 def as_labels(data: Any, where: str) -> categorical:
-    """Return class labels as a one-dimensional categorical array; a column (N, 1) is flattened.
+    """Return class labels as a one-dimensional categorical array; a column (N, 1) or a row (1, N) is flattened.
 
     Raises
     ------
     DataError
         Where the data are not labels (fractions, several columns) or some are undefined.
     """
-    labels = data if isinstance(data, categorical) else None
-    if labels is None:
-        array = _as_array(data)
-        if array.dtype.kind == "f":
-            finite = np.isfinite(array)
-            if not finite.all():
-                first = int(np.flatnonzero(~finite.ravel())[0])
-                raise DataError(f"{where}: needs a class for every observation, but number {first + 1} is undefined.")
-            if (array != np.floor(array)).any():
-                raise DataError(
-                    f"{where}: needs class labels (categorical, texts, integers or bools), but got fractional numbers. "
-                    "For regression end the network with a regressionLayer."
-                )
-        elif array.dtype.kind not in "OUSiub":
-            raise DataError(f"{where}: needs class labels, but got an array of type {array.dtype}.")
-        labels = categorical(array)
-    if labels.size != max(labels.shape, default=0):
-        raise DataError(f"{where}: needs one class for each observation (N x 1), but got shape {labels.shape}.")
-    labels = categorical.from_codes(labels.codes.ravel(), categories(labels))
+    labels = data if isinstance(data, categorical) else categorical(_whole_labels(data, where))
+    if labels.size != max(labels.shape):
+        fix = " For one-hot rows give numpy.argmax(Y, axis=1)." if len(labels.shape) == 2 else ""
+        raise DataError(f"{where}: needs one class for each observation (N x 1), but got shape {labels.shape}.{fix}")
     undefined = np.flatnonzero(labels.codes < 0)
     if undefined.size:
         raise DataError(f"{where}: needs a class for every observation, but number {undefined[0] + 1} is undefined.")
-    return labels
+    return categorical.from_codes(labels.codes.ravel(), categories(labels))
 
 
-def _as_array(data: Any) -> np.ndarray:
+def _whole_labels(data: Any, where: str) -> np.ndarray:
+    """Return data that can be labels of classes as an array; refuse measurements."""
+    array = _as_array(data, where)
+    if array.dtype.kind == "f" and (~np.isnan(array) & (np.isinf(array) | (array != np.floor(array)))).any():
+        raise DataError(
+            f"{where}: needs class labels (categorical, texts, integers or bools), but got fractional or infinite "
+            "numbers. For regression end the network with a regressionLayer."
+        )
+    return array
+
+
+def _as_array(data: Any, where: str) -> np.ndarray:
+    """Return labels as an array of at least one dimension."""
     try:
         array = np.asarray(data)
+        if array.dtype.kind == "U" and not isinstance(data, (str, np.ndarray)):
+            array = np.asarray(data, dtype=object)  # a mixed list such as [1, 'a'] keeps what each element is
     except ValueError:
-        raise DataError("categorical: needs an array of labels, but got a list of uneven lists.") from None
-    if array.dtype.kind == "U" and not isinstance(data, (str, np.ndarray)):
-        return np.asarray(data, dtype=object)  # a mixed list such as [1, 'a'] keeps what each element is
-    return array
+        raise DataError(f"{where}: needs an array of labels, but got a list of uneven lists.") from None
+    odd = [each for each in array.ravel() if not _is_label(each)] if array.dtype.kind == "O" else []
+    if odd or array.dtype.kind not in "OUSiubfmM":
+        came = describe(odd[0]) if odd else f"an array of type {array.dtype}"
+        raise DataError(f"{where}: needs labels (texts, integers, bools or numbers), but got {came}.")
+    return np.atleast_1d(array)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, (str, bytes)) or not isinstance(value, (Iterable, complex))
+
+
+def _is_column(array: np.ndarray) -> bool:
+    return array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1)
 
 
 def _names(array: np.ndarray) -> np.ndarray:
     """Return the labels as texts, None where they are undefined."""
-    result = np.empty(array.shape, dtype=object)
-    distinct: dict[Any, str | None] = {}
-    flat = result.reshape(-1)
+    names: dict[tuple[type, Any], str | None] = {}
+    flat = np.empty(array.size, dtype=object)
     for position, value in enumerate(array.ravel().tolist()):
-        if value not in distinct:
-            distinct[value] = _name(value)
-        flat[position] = distinct[value]
+        key = type(value), value  # True and 1 are equal, but not the same label
+        if key not in names:
+            names[key] = _name(value)
+        flat[position] = names[key]
     return flat.reshape(array.shape)
 
 
 def _name(value: Any) -> str | None:
-    if value is None or (isinstance(value, float) and np.isnan(value)) or value in ("", UNDEFINED):
+    if value is None or value != value or value in ("", b"", UNDEFINED):
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.decode()
     if isinstance(value, float):
-        return f"{value:.15g}"
+        return f"{value:.15g}".replace("inf", "Inf")
     return str(value)
 
 
-def _distinct(array: np.ndarray) -> list[str]:
-    values = {value for value in array.ravel().tolist() if _name(value) is not None}
-    if any(isinstance(value, str) for value in values):
-        return sorted({str(_name(value)) for value in values})
-    return list(dict.fromkeys(str(_name(value)) for value in sorted(values)))
+def _distinct(array: np.ndarray, names: np.ndarray) -> list[str]:
+    """Return the different names, sorted by their values."""
+    values = dict(zip(names.ravel(), array.ravel().tolist(), strict=True))
+    values.pop(None, None)
+    try:
+        return sorted(values, key=lambda name: values[name])
+    except TypeError:  # texts and numbers have no order
+        return sorted(values)
 
 
-def _as_values(values: Iterable[Any]) -> list[str]:
-    names = values._categories if isinstance(values, categorical) else _names(_as_array(values)).ravel().tolist()
-    return [str(name) for name in names]
+def _value_set(values: Sequence[Any] | np.ndarray | categorical) -> list[str]:
+    if isinstance(values, categorical):
+        names = values.names().ravel().tolist()
+    else:
+        names = _names(_as_array(values, "categorical: valueset")).ravel().tolist()
+    if None in names or len(set(names)) != len(names):
+        raise OptionError(f"categorical: valueset needs different, defined values, but got {describe(names)}.")
+    return names
+
+
+def _category_names(names: Sequence[str], count: int) -> list[str]:
+    rule = texts()
+    if not rule.takes(names) or len(rule.convert(names)) != count:
+        raise OptionError(f"categorical: catnames needs {count} texts, one for each value, but got {describe(names)}.")
+    return list(rule.convert(names))

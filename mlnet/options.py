@@ -16,8 +16,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from mlnet.errors import OptionError, UnknownNameError, message, nearest
-from mlnet.rules import Refused, Rule, is_empty
+from mlnet.errors import OptionError, UnknownNameError, message, nearest, suggestion
+from mlnet.rules import REFUSALS, Rule, is_empty, read_only
 
 
 class Group(Enum):
@@ -86,10 +86,7 @@ class Table:
         given: dict[str, Any] = {}
         rest = list(args)
         for option in self.positional:
-            if not rest or option.name in kwargs:
-                break
-            is_pair_name = isinstance(rest[0], str) and self.argument_name(rest[0], any_case=True) is not None
-            if option.argument is Argument.OPTIONAL and is_pair_name and len(rest) % 2 == 0:
+            if not rest or self._starts_pairs(rest, option):
                 break
             given[option.name] = rest.pop(0)
         for name, value in self._pairs(where, rest):
@@ -101,14 +98,22 @@ class Table:
                 raise OptionError(f"{where}: the argument {option.name} is missing. It needs {option.rule.needed}.")
         return given
 
+    def _starts_pairs(self, rest: list[Any], option: Option) -> bool:
+        """Tell whether ``rest`` starts with the name of a pair, perhaps misspelt, instead of a value of ``option``."""
+        if not isinstance(rest[0], str):
+            return False
+        is_known = self.argument_name(rest[0], any_case=True) is not None
+        return is_known or (len(rest) % 2 == 0 and not option.rule.takes(rest[0]))
+
     def _pairs(self, where: str, rest: list[Any]) -> Iterator[tuple[str, Any]]:
         while rest:
             name = rest.pop(0)
             if not isinstance(name, str):
                 limit = len(self.positional)
+                taken = f"{limit} positional argument{'s' * (limit > 1)} and then name-value pairs"
                 raise OptionError(
-                    f"{where}: takes {limit or 'no'} positional argument{'s' * (limit != 1)} followed by "
-                    f"name-value pairs, but got {describe(name)} where a name was expected."
+                    f"{where}: takes {taken if limit else 'name-value pairs only'}, "
+                    f"but got {describe(name)} where a name was expected."
                 )
             if not rest:
                 if self.argument_name(name, any_case=True) is None:
@@ -154,19 +159,42 @@ class Table:
 
 def _plain(default: Any) -> Any:
     """Return a default as one would type it."""
-    return default.tolist() if isinstance(default, np.ndarray) and default.size else [] if is_empty(default) else default
+    if is_empty(default):
+        return []
+    return default.tolist() if isinstance(default, np.ndarray) else default
 
 
 def describe(value: Any) -> str:
-    """Return a short text of ``value`` for an error message or a docstring."""
-    if isinstance(value, np.ndarray) and value.size > 8:
-        return f"an array of shape {value.shape} and type {value.dtype}"
-    if isinstance(value, np.ndarray):
-        return "[]" if value.size == 0 else str(value.tolist())
+    """Return a short text of ``value``, of one line, for an error message or a docstring."""
+    if isinstance(value, (Declared, Shown)):
+        return _with_article(type(value).__name__)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if callable(value):
         return f"the function {getattr(value, '__name__', type(value).__name__)}"
-    text = repr(value)
+    if isinstance(value, np.ndarray) and (value.size > 8 or value.dtype.kind == "O"):
+        odd = value.dtype.kind in "fc" and not np.isfinite(value).all()
+        return f"an array of shape {value.shape} and type {value.dtype}{' with NaN or Inf' if odd else ''}"
+    if isinstance(value, np.ndarray) and value.size == 0:
+        return "[]"
+    text = repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value)
+    if "\n" in text:
+        count = f" of {len(value)} elements" if hasattr(value, "__len__") else ""
+        return f"{_with_article(type(value).__name__)}{count}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _with_article(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "AEIOUaeiou" else f"a {noun}"
+
+
+def from_one(where: str, numbers: Any, count: int) -> np.ndarray:
+    """Return MATLAB's numbers, from 1 to ``count``, as indices from 0; raise IndexError for others."""
+    found = np.asarray([] if numbers is None else numbers)
+    is_whole = found.dtype.kind in "iu" or (found.size == 0 and numbers is not None)
+    if not is_whole or (found < 1).any() or (found > count).any():
+        raise IndexError(f"{where}: needs numbers from 1 to {count}, but got {describe(numbers)}.")
+    return found.astype(np.int64) - 1
 
 
 class _Property:
@@ -181,7 +209,8 @@ class _Property:
             return self
         if isinstance(self.entry, Derived):
             return self.entry.compute(owner)
-        return owner._values[self.entry.name]
+        value = owner._values[self.entry.name]
+        return value.copy() if isinstance(value, list) else value  # a list that changes must not change its owner
 
     def __set__(self, owner: Declared, value: Any) -> None:
         if isinstance(self.entry, Derived):
@@ -234,21 +263,17 @@ class Declared:
 
     def _assign(self, given: dict[str, Any]) -> None:
         """Set options after checking all of them; on an error nothing has changed."""
-        before = self._values
-        after = dict(before)
-        where = self.where()
-        for name, value in given.items():
-            option = self.table.options[name]
-            try:
-                after[name] = option.rule.convert(value)
-            except (Refused, TypeError, ValueError):  # the latter two where NumPy can make nothing of the value
-                raise OptionError(message(f"{where}: {name}", option.rule.needed, describe(value))) from None
-        object.__setattr__(self, "_values", after)
+        changed = self.replaced(**{name: self._converted(name, value) for name, value in given.items()})
+        changed.check()
+        object.__setattr__(self, "_values", changed._values)
+
+    def _converted(self, name: str, value: Any) -> Any:
+        rule = self.table.options[name].rule
         try:
-            self.check()
-        except OptionError:
-            object.__setattr__(self, "_values", before)
-            raise
+            return rule.convert(value)
+        except REFUSALS:
+            fix = suggestion(value, rule.names) if isinstance(value, str) else ""
+            raise OptionError(message(f"{self.where()}: {name}", rule.needed, describe(value), fix)) from None
 
     def copy(self: D) -> D:
         """Return an independent object with the same values."""
@@ -267,6 +292,11 @@ class Declared:
 
     def __deepcopy__(self: D, memo: dict[int, Any]) -> D:
         return self.copy()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore from a pickle, which forgets that arrays are read-only."""
+        values = {k: read_only(v) if isinstance(v, np.ndarray) else v for k, v in state["_values"].items()}
+        object.__setattr__(self, "_values", values)
 
     def __repr__(self) -> str:
         return to_text(self)
@@ -301,6 +331,8 @@ to_html = Renderer()
 
 class Shown:
     """Base of the objects without an option table that print themselves."""
+
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return to_text(self)

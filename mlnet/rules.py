@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,17 +19,34 @@ EMPTY = np.zeros((0, 0))
 EMPTY.flags.writeable = False
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - a verdict, not a fault of the program
     """A rule does not take the value; the caller turns this into an `OptionError` that says where."""
+
+
+REFUSALS = (Refused, TypeError, ValueError, OverflowError)
+"""What ``convert`` raises for a value that the rule does not take; the last three come from Python and NumPy."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be: ``needed`` in words, ``convert`` to the stored form, ``bad`` examples."""
+    """What a value may be.
+
+    ``needed`` says it in words, ``convert`` turns a value into the stored form or raises one of `REFUSALS`, ``bad`` are
+    values that must be refused, ``names`` the texts that are taken.
+    """
 
     needed: str
     convert: Callable[[Any], Any]
     bad: tuple[Any, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether the rule takes ``value``."""
+        try:
+            self.convert(value)
+        except REFUSALS:
+            return False
+        return True
 
 
 def is_empty(value: Any) -> bool:
@@ -39,9 +56,9 @@ def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, (list, tuple)) and len(value) == 0)
 
 
-def read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: Any, dtype: Any = None) -> np.ndarray:
     """Return a copy of ``array`` that cannot be written to, so that layers can share it."""
-    copy = np.array(array)
+    copy = np.array(array, dtype)
     copy.flags.writeable = False
     return copy
 
@@ -50,14 +67,21 @@ def _refuse(*_: Any) -> Any:
     raise Refused
 
 
-def _number(value: Any) -> float | int:
+def _scalar(value: Any) -> Any:
+    """Return the element of an array or list of one element, as MATLAB's ``[5]`` is ``5``."""
     if isinstance(value, np.ndarray) and value.size == 1:
-        value = value.item()
+        return value.item()
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+
+
+def _number(value: Any) -> float | int:
+    value = _scalar(value)
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise Refused
-    if math.isnan(value):
+    as_float = float(value)
+    if math.isnan(as_float):
         raise Refused
-    return int(value) if isinstance(value, numbers.Integral) else float(value)
+    return int(value) if isinstance(value, numbers.Integral) else as_float
 
 
 def number(
@@ -78,56 +102,56 @@ def number(
         parts.append(f"above {low:g}" if above else f"of at least {low:g}")
     if high < math.inf:
         parts.append(f"below {high:g}" if below else f"of at most {high:g}")
-    bad: list[Any] = ["x", [1, 2], math.nan, None]
-    if low > -math.inf:
+    needed = f"{low:g}" if low == high else " ".join(["a number", " and ".join(parts)]).strip()
+    bad: list[Any] = ["x", [1, 2], math.nan, None, True, 1j]
+    if math.isfinite(low):
         bad.append(low if above else low - 1)
     if high < math.inf:
         bad.append(high if below else high + 1)
-    return Rule(" ".join(["a number", " and ".join(parts)]).strip(), convert, tuple(bad))
+    if not infinite:
+        bad.append(math.inf)
+    return Rule(needed, convert, tuple(bad))
 
 
-def integer(low: int = 1, high: float = math.inf) -> Rule:
-    """Return the rule of a whole number of at least ``low``."""
+def integer(low: int = 1) -> Rule:
+    """Return the rule of a whole number of at least ``low``, and not beyond those that double precision counts."""
 
     def convert(value: Any) -> int:
         value = _number(value)
-        if math.isinf(value) or value != int(value) or not low <= value <= high:
+        if not low <= value <= 2**53 or value != int(value):
             raise Refused
         return int(value)
 
     needed = "a positive integer" if low == 1 else f"an integer of at least {low}"
-    if high < math.inf:
-        needed += f" and at most {high:g}"
-    return Rule(needed, convert, (low - 1, low + 0.5, "x", None, math.inf))
+    return Rule(needed, convert, (low - 1, low + 0.5, "x", None, math.inf, math.nan, True, 10**30, [low, low]))
 
 
 def row(rule: Rule, count: int, *, expand: bool = True) -> Rule:
     """Return the rule of a row vector of ``count`` elements; with ``expand`` a scalar stands for all of them."""
 
     def convert(value: Any) -> np.ndarray:
-        if isinstance(value, str):
-            raise Refused
-        elements = np.ravel(np.asarray(value, dtype=object)).tolist()
+        given = np.asarray(value, dtype=object)
+        elements = given.ravel().tolist()
         if len(elements) == 1 and expand:
             elements *= count
-        if len(elements) != count:
+        if len(elements) != count or max(given.shape, default=1) != given.size:
             raise Refused
-        return read_only(np.array([rule.convert(element) for element in elements]))
+        return read_only([rule.convert(element) for element in elements])
 
-    what = rule.needed.removeprefix("a ").removeprefix("an ")
-    needed = f"{count} values, each {rule.needed}" if not expand else f"{what} or a vector of {count} of them"
-    return Rule(needed, convert, ("x", [1] * (count + 1), None, *([element] * count for element in rule.bad[:1])))
+    needed = f"{rule.needed} or a vector of {count} of them" if expand else f"{count} values, each {rule.needed}"
+    return Rule(needed, convert, ("x", [1] * (count + 1), [], None, *([element] * count for element in rule.bad)))
 
 
 def flag() -> Rule:
     """Return the rule of true or false, also given as 1 or 0."""
 
     def convert(value: Any) -> bool:
+        value = _scalar(value)
         if isinstance(value, (bool, np.bool_)) or (isinstance(value, numbers.Real) and value in (0, 1)):
             return bool(value)
         raise Refused
 
-    return Rule("true or false (1 or 0)", convert, ("yes", 2, None))
+    return Rule("true or false (1 or 0)", convert, ("yes", 2, math.nan, [1, 0], None))
 
 
 def text() -> Rule:
@@ -149,7 +173,7 @@ def choice(*names: str) -> Rule:
         return found[0]
 
     listed = ", ".join(f"'{name}'" for name in names)
-    return Rule(f"one of {listed}" if len(names) > 1 else listed, convert, ("no such choice", 1, None))
+    return Rule(f"one of {listed}" if len(names) > 1 else listed, convert, ("no such choice", "", 1, None), names)
 
 
 def either(*rules: Rule) -> Rule:
@@ -159,19 +183,13 @@ def either(*rules: Rule) -> Rule:
         for rule in rules:
             try:
                 return rule.convert(value)
-            except Refused:
+            except REFUSALS:
                 continue
         raise Refused
 
-    def refused(value: Any) -> bool:
-        try:
-            convert(value)
-        except Refused:
-            return True
-        return False
-
-    bad = tuple(value for rule in rules for value in rule.bad if refused(value))
-    return Rule(", or ".join(rule.needed for rule in rules), convert, bad)
+    bad = tuple(value for rule in rules for value in rule.bad if not any(each.takes(value) for each in rules))
+    names = tuple(name for rule in rules for name in rule.names)
+    return Rule(", or ".join(rule.needed for rule in rules), convert, bad, names)
 
 
 def function() -> Rule:
@@ -185,22 +203,30 @@ def empty(stored: Any = EMPTY) -> Rule:
 
 
 def array(*, low: float = -math.inf) -> Rule:
-    """Return the rule of a real, finite numeric array, or ``[]``; single stays single, all else becomes double."""
+    """Return the rule of a real numeric array, or ``[]``; single stays single, all else becomes double.
+
+    The values must be finite also in single precision, in which networks compute.
+    """
 
     def convert(value: Any) -> np.ndarray:
         if is_empty(value):
             return EMPTY
-        try:
-            result = np.asarray(value)
-        except ValueError:
-            raise Refused from None
-        if result.dtype.kind not in "fiub" or not np.all(np.isfinite(result)) or np.any(result < low):
+        result = np.asarray(value)
+        if result.dtype.kind not in "fiub" or np.any(result < low) or not finite_in_single(result):
             raise Refused
-        return read_only(result if result.dtype == np.float32 else result.astype(np.float64))
+        return read_only(result, result.dtype if result.dtype == np.float32 else np.float64)
 
     limit = "" if low == -math.inf else f", each of at least {low:g}"
-    bad: tuple[Any, ...] = ("x", [math.nan], [[1], [1, 2]])
-    return Rule(f"a numeric array of finite values{limit}, or []", convert, bad if low == -math.inf else (*bad, [low - 1]))
+    bad: tuple[Any, ...] = ("x", ["1"], [math.nan], [math.inf], 1j, 1e300, [[1], [1, 2]], [None])
+    return Rule(
+        f"a numeric array of finite values{limit}, or []", convert, bad if low == -math.inf else (*bad, [low - 1])
+    )
+
+
+def finite_in_single(x: np.ndarray) -> bool:
+    """Tell whether all elements of a real array are finite in single precision."""
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(x.astype(np.float32, copy=False)).all())
 
 
 def texts() -> Rule:
@@ -213,14 +239,9 @@ def texts() -> Rule:
             raise Refused
         return [str(item) for item in value]
 
-    return Rule("a list of texts", convert, (1, [1, 2]))
+    return Rule("a list of texts", convert, (1, [1, 2], ["a", None], None))
 
 
 def anything() -> Rule:
     """Return the rule that takes every value; whoever reads the option checks it with more knowledge."""
     return Rule("any value", lambda value: value)
-
-
-def refused_by(rules: Iterable[Rule]) -> list[Any]:
-    """Return bad examples of several rules, for the tests."""
-    return [value for rule in rules for value in rule.bad]

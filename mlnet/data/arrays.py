@@ -9,6 +9,7 @@ import numpy as np
 
 from mlnet.data.layout import from_engine, to_engine
 from mlnet.errors import DataError
+from mlnet.options import describe
 
 Index = slice | np.ndarray
 
@@ -19,7 +20,8 @@ class Predictors:
     Parameters
     ----------
     data : array_like
-        (H, W, C, N) for images, also (H, W, C), (H, W) for one; (N, C) for features, also (C,) for one.
+        (H, W, C, N) for images, also (H, W, C), (H, W) for one; (N, C) for features, also (C,) for one, or (N,) where
+        there is one feature.
     format : text
         Format of one observation, 'SSC' or 'C'.
     dims : tuple of int
@@ -27,7 +29,7 @@ class Predictors:
     split_complex : bool
         Whether complex data become real channels followed by imaginary ones.
     function : callable, optional
-        The user's normalization: takes and returns a mini-batch in MATLAB's order.
+        The user's normalization: takes a copy of a mini-batch in MATLAB's order and returns an array of that size.
     where : text
         Beginning of error messages.
 
@@ -47,19 +49,19 @@ class Predictors:
         function: Callable[[np.ndarray], Any] | None = None,
         where: str = "X",
     ) -> None:
-        array = _numeric(data, where)
+        array = numeric_array(data, where, "a numeric array", "fiubc")
+        if array.size == 0:
+            raise DataError(f"{where}: needs at least one observation, but got an empty array (shape {array.shape}).")
         is_complex = array.dtype.kind == "c"
         if is_complex and not split_complex:
             raise DataError(f"{where}: needs real numbers, but got complex ones. Set SplitComplexInputs=True.")
         expected = (*dims[:-1], dims[-1] // 2) if split_complex else dims
-        self._x = to_engine(_with_observations(array, expected, format), format)
+        self._x = to_engine(with_observations(array, expected, format), format)
         self._format, self._function, self._split = format, function, split_complex
         self._where, self.dims = where, dims
         came = self._x.shape[1:]
         if came != expected:
             raise DataError(_size_message(where, came, expected, format, array.shape))
-        if len(self._x) == 0:
-            raise DataError(f"{where}: needs at least one observation, but got none (shape {array.shape}).")
 
     def __len__(self) -> int:
         return len(self._x)
@@ -70,7 +72,7 @@ class Predictors:
         if self._split:
             batch = np.concatenate([batch.real, batch.imag], axis=-1)
         if self._function is not None:
-            batch = self._apply(batch)
+            batch = self._apply(from_engine(np.array(batch, dtype), self._format))
         return np.ascontiguousarray(batch, dtype)
 
     def _fetch(self, index: Index) -> np.ndarray:
@@ -80,12 +82,14 @@ class Predictors:
 
     def _apply(self, batch: np.ndarray) -> np.ndarray:
         assert self._function is not None
-        result = np.asarray(self._function(from_engine(batch, self._format)))
-        if result.shape != from_engine(batch, self._format).shape:
-            came, needed = result.shape, from_engine(batch, self._format).shape
-            raise DataError(
-                f"{self._where}: the normalization function needs to return shape {needed}, but returned {came}."
-            )
+        where, shape = f"{self._where}: the normalization function", batch.shape
+        try:
+            returned = self._function(batch)
+        except Exception as error:
+            raise DataError(f"{where} raised {type(error).__name__} for shape {shape}: {error}") from error
+        result = numeric_array(returned, where, "to return a numeric array", "fiub")
+        if result.shape != shape:
+            raise DataError(f"{where} needs to return shape {shape}, but returned {result.shape}.")
         return to_engine(result, self._format)
 
     def check_finite(self) -> None:
@@ -97,11 +101,17 @@ def check_finite(x: np.ndarray, where: str) -> None:
     """Raise `DataError` with the number (from 1) of the first observation, along the first axis, with NaN or Inf."""
     if x.dtype.kind not in "fc":
         return
+    single = np.complex64 if x.dtype.kind == "c" else np.float32
     for chunk in chunks(len(x), x[:1].size):
-        finite = np.isfinite(x[chunk]).reshape(chunk.stop - chunk.start, -1).all(axis=1)
+        with np.errstate(over="ignore"):
+            elements = np.asarray(np.isfinite(x[chunk].astype(single, copy=False)))
+        finite = elements.reshape(len(elements), -1).all(axis=1)
         if not finite.all():
-            first = chunk.start + int(np.argmin(finite)) + 1
-            raise DataError(f"{where}: needs finite numbers, but observation {first} has NaN or Inf. Clean the data first.")
+            first = chunk.start + int(np.argmin(finite))
+            has = "a number too large for single precision" if np.isfinite(x[first]).all() else "NaN or Inf"
+            raise DataError(
+                f"{where}: needs finite numbers, but observation {first + 1} has {has}. Clean the data first."
+            )
 
 
 def chunks(count: int, size: int, elements: int = 1 << 20) -> Iterator[slice]:
@@ -111,23 +121,26 @@ def chunks(count: int, size: int, elements: int = 1 << 20) -> Iterator[slice]:
         yield slice(start, min(start + step, count))
 
 
-def _numeric(data: Any, where: str) -> np.ndarray:
+def numeric_array(data: Any, where: str, needed: str, kinds: str) -> np.ndarray:
+    """Return ``data`` as an array, without a copy if it is one; raise `DataError` where its type is another kind."""
     try:
         array = np.asarray(data)
     except ValueError:
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fiubc":
-        raise DataError(f"{where}: needs a numeric array, but got {type(data).__name__} of type {array.dtype}.")
+        raise DataError(f"{where}: needs {needed}, but got a list of uneven lists.") from None
+    if array.dtype.kind not in kinds:
+        raise DataError(f"{where}: needs {needed}, but got {describe(data)}.")
     return array
 
 
-def _with_observations(array: np.ndarray, expected: tuple[int, ...], format: str) -> np.ndarray:
+def with_observations(array: np.ndarray, expected: tuple[int, ...], format: str) -> np.ndarray:
     """Give a single observation its missing dimensions, as MATLAB's trailing ones do."""
     if "S" in format:
         while array.ndim <= len(expected):
             array = array[..., np.newaxis]
         return array
-    return array[np.newaxis] if array.ndim == 1 and array.shape == expected else array
+    if array.ndim < 2 and expected == (1,):
+        return array.reshape(-1, 1)
+    return array[np.newaxis] if array.shape == expected else array
 
 
 def _size_message(
@@ -135,11 +148,25 @@ def _size_message(
 ) -> str:
     if "S" not in format:
         fix = " Transpose it: rows are observations." if len(shape) == 2 and shape[:1] == expected else ""
+        fix = " For images start with an imageInputLayer." if len(shape) > 2 else fix
         return f"{where}: needs observations x {expected[0]} features, but got an array of shape {shape}.{fix}"
-    sizes = "x".join(map(str, came)), "x".join(map(str, expected))
-    fix = ""
-    if len(shape) == 3 and shape[:2] == expected[:2] and expected[2] == 1:
-        fix = f" For {shape[2]} images reshape it to {(*shape[:2], 1, shape[2])}: height x width x channels x observations."
-    elif len(shape) == 4 and shape[1:] == expected:
-        fix = " Move the observations to the end: numpy.moveaxis(X, 0, -1)."
-    return f"{where}: the images are of size {sizes[0]}, but the input layer expects images of size {sizes[1]}.{fix}"
+    sizes = ["x".join(map(str, size)) for size in (came, expected)]
+    text = f"{where}: the images are of size {sizes[0]}, but the input layer expects images of size {sizes[1]}."
+    fix = _image_fix(shape, *expected)
+    return f"{text} {fix}: height x width x channels x observations." if fix else text
+
+
+def _image_fix(shape: tuple[int, ...], height: int, width: int, channels: int) -> str:
+    """Return how images in another order become (H, W, C, N), where the order can be told from the shape."""
+    image, plane = (height, width, channels), (height, width)
+    if shape[1:] == image:
+        return "Move the observations to the end, numpy.moveaxis(X, 0, -1)"
+    if len(shape) == 4 and shape[1:] == (channels, *plane):
+        return "Reorder them, numpy.transpose(X, (2, 3, 1, 0))"
+    if len(shape) == 3 and shape[:2] == plane and channels == 1:
+        return f"For {shape[2]} images reshape it to {(*plane, 1, shape[2])}"
+    if len(shape) == 3 and shape[1:] == plane and channels == 1:
+        return "Reorder them, numpy.moveaxis(X, 0, -1).reshape" + f"({height}, {width}, 1, -1)"
+    if len(shape) == 2 and shape[1] == height * width * channels:
+        return f"For one image in each row, numpy.moveaxis(X.reshape{(-1, *image)}, 0, -1)"
+    return ""

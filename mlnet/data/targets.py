@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import Index, check_finite
+from mlnet.data.arrays import Index, check_finite, numeric_array, with_observations
 from mlnet.data.layout import to_engine
 from mlnet.errors import DataError
 from mlnet.labels import as_labels, categories
@@ -40,8 +40,9 @@ class ClassTargets:
         numbers = {name: number for number, name in enumerate(self.classes)}
         unknown = sorted({names[code] for code in np.unique(found.codes)} - set(numbers))
         if unknown:
-            listed = ", ".join(f"'{name}'" for name in unknown[:5])
-            raise DataError(f"{where}: needs classes out of {self.classes}, but has also {listed}.")
+            raise DataError(
+                f"{where}: needs classes out of [{_listed(self.classes)}], but has also {_listed(unknown)}."
+            )
         table = np.array([numbers.get(name, -1) for name in names], np.int64)
         self._codes = table[found.codes]
 
@@ -77,19 +78,17 @@ class ResponseTargets:
     """
 
     def __init__(self, responses: Any, dims: tuple[int, ...], count: int, where: str) -> None:
-        try:
-            array = np.asarray(responses)
-        except ValueError:
-            array = np.empty(0, object)
-        if array.dtype.kind not in "fiub":
-            raise DataError(f"{where}: needs numeric responses, but got {type(responses).__name__} of {array.dtype}.")
+        needed = "numeric responses (for classes end the network with softmaxLayer and classificationLayer)"
+        array = numeric_array(responses, where, needed, "fiub")
         is_image = any(n != 1 for n in dims[:-1])
         if array.ndim == 4 or is_image:
-            array = to_engine(array, "SSC")
-        elif array.ndim == 1:
-            array = array[:, np.newaxis]
+            array = to_engine(with_observations(array, dims, "SSC"), "SSC")
+        elif array.ndim < 2:
+            array = array.reshape(-1, dims[-1]) if count == 1 and array.size == dims[-1] else array.reshape(-1, 1)
+        if array.shape[1:3] == (1, 1) and not is_image:
+            array = array[:, 0, 0]
         _check_count(len(array), count, where, fix=" Transpose it." if array.shape[::-1] == (count, dims[-1]) else "")
-        expected = dims if array.ndim == 4 else dims[-1:]
+        expected = dims if is_image else dims[-1:]
         if array.shape[1:] != expected:
             came, needed = ("x".join(map(str, shape)) for shape in (array.shape[1:], expected))
             raise DataError(
@@ -105,8 +104,13 @@ class ResponseTargets:
 
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return responses in the engines' order, in the shape that the network puts out."""
-        batch = np.ascontiguousarray(self._y[index], dtype)
+        batch: np.ndarray = np.ascontiguousarray(self._y[index], dtype)
         return batch.reshape(len(batch), *self._dims)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 5} others" if len(names) > 5 else ""
+    return ", ".join(f"'{name}'" for name in names[:5]) + more
 
 
 def _check_count(came: int, count: int, where: str, fix: str = "") -> None:

@@ -97,9 +97,7 @@ class ClippedReLULayer(_ActivationLayer):
     operation_name = "clipped_relu"
     attribute_options = ("Ceiling",)
     table = layer_table(
-        Option(
-            "Ceiling", None, number(0, above=True), "Largest output.", Group.HYPERPARAMETERS, Argument.REQUIRED
-        ),
+        Option("Ceiling", None, number(0, above=True), "Largest output.", Group.HYPERPARAMETERS, Argument.REQUIRED),
     )
 
     def description(self) -> str:

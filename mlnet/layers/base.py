@@ -36,6 +36,11 @@ class Size:
         """Number of elements of one observation."""
         return math.prod(self.dims)
 
+    @property
+    def text(self) -> str:
+        """What follows "an input of" in a message."""
+        return f"size {self}" if self.spatial else str(self)
+
     def __str__(self) -> str:
         return "x".join(map(str, self.dims)) if self.spatial else f"{self.channels} features"
 
@@ -67,8 +72,9 @@ class Learnable:
     """A learnable parameter and the options that come with it.
 
     ``name`` is the parameter ('Weights'), ``factor`` the beginning of its factor options ('Weight' in
-    'WeightLearnRateFactor'), ``initializer`` and ``l2_factor`` are defaults, ``shape`` tells the size in words, ``initializers``
-    are the names that may be given; a function of the size that returns an array of that size may be given as well.
+    'WeightLearnRateFactor'), ``initializer`` and ``l2_factor`` are defaults, ``shape`` tells the size in words,
+    ``initializers`` are the names that may be given; a function of the size that returns an array of that size may be
+    given as well.
     """
 
     name: str
@@ -199,7 +205,7 @@ def channel_mistakes(layer: Any, size: Size) -> Iterator[SizeError]:
     """Yield a mistake where NumChannels was given and differs from the channels of the input."""
     if layer.NumChannels not in ("auto", size.channels):
         fix = "Leave NumChannels out, or give it the number of channels of the layer before."
-        yield SizeError(f"{layer.NumChannels} channels (NumChannels)", f"an input of size {size}", fix)
+        yield SizeError(f"{layer.NumChannels} channels (NumChannels)", f"an input of {size.text}", fix)
 
 
 def need_images(size: Size) -> None:

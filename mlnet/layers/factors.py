@@ -16,7 +16,7 @@ def _need_layer(function: str, layer: object) -> None:
         raise OptionError(f"{function}: needs a layer, but got {describe(layer)}.")
 
 
-def setLearnRateFactor(layer: L, parameterName: str, factor: float) -> L:
+def setLearnRateFactor(layer: L, parameterName: str, factor: float) -> L:  # noqa: N803
     """Return a copy of ``layer`` in which the learning rate of a parameter is multiplied by ``factor``.
 
     Parameters
@@ -47,7 +47,7 @@ def setLearnRateFactor(layer: L, parameterName: str, factor: float) -> L:
     return changed
 
 
-def getLearnRateFactor(layer: Layer, parameterName: str) -> float:
+def getLearnRateFactor(layer: Layer, parameterName: str) -> float:  # noqa: N803
     """Return the factor that multiplies the global learning rate for a parameter of ``layer``.
 
     Raises
@@ -56,10 +56,10 @@ def getLearnRateFactor(layer: Layer, parameterName: str) -> float:
         Where the layer has no such parameter.
     """
     _need_layer("getLearnRateFactor", layer)
-    return getattr(layer, layer.learnable(parameterName).learn_rate_option)  # type: ignore[no-any-return]
+    return getattr(layer, layer.learnable(parameterName).learn_rate_option)
 
 
-def setL2Factor(layer: L, parameterName: str, factor: float) -> L:
+def setL2Factor(layer: L, parameterName: str, factor: float) -> L:  # noqa: N803
     """Return a copy of ``layer`` in which the L2 factor of a parameter is multiplied by ``factor``.
 
     Parameters
@@ -83,7 +83,7 @@ def setL2Factor(layer: L, parameterName: str, factor: float) -> L:
     return changed
 
 
-def getL2Factor(layer: Layer, parameterName: str) -> float:
+def getL2Factor(layer: Layer, parameterName: str) -> float:  # noqa: N803
     """Return the factor that multiplies the global L2 factor for a parameter of ``layer``.
 
     Raises
@@ -92,4 +92,4 @@ def getL2Factor(layer: Layer, parameterName: str) -> float:
         Where the layer has no such parameter.
     """
     _need_layer("getL2Factor", layer)
-    return getattr(layer, layer.learnable(parameterName).l2_option)  # type: ignore[no-any-return]
+    return getattr(layer, layer.learnable(parameterName).l2_option)

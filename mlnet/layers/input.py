@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from mlnet.errors import NotSupportedError
-from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table
+from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table, without_ones
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import EMPTY, Refused, Rule, array, choice, either, flag, function, integer, read_only, row
 
@@ -30,7 +30,7 @@ def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[O
             "Normalization",
             default,
             either(choice(*NORMALIZATIONS), function()),
-            "How the data are normalized; a function takes and returns a mini-batch (H x W x C x N, or N x C).",
+            "How the data are normalized; a function takes and returns a mini-batch (H x W x C x N or N x C, single).",
             hyper,
         ),
         Option(
@@ -44,7 +44,7 @@ def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[O
             Option(
                 name,
                 EMPTY,
-                array(),
+                array(low=0) if name == "StandardDeviation" else array(),
                 f"{text} of the training data; computed when training if [].",
                 hyper,
                 shown=lambda layer, name=name: name in layer.statistics(),  # type: ignore[misc]
@@ -54,7 +54,9 @@ def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[O
     )
 
 
-_SPLIT = Option("SplitComplexInputs", False, flag(), "Split complex data into real and imaginary channels.", Group.PLAIN)
+_SPLIT = Option(
+    "SplitComplexInputs", False, flag(), "Split complex data into real and imaginary channels.", Group.PLAIN
+)
 
 
 class InputLayer(Layer):
@@ -81,7 +83,7 @@ class InputLayer(Layer):
     def statistic(self, name: str, size: Size) -> np.ndarray:
         """Return a statistic in a shape that broadcasts to one observation."""
         value = getattr(self, name)
-        return value.reshape(-1) if not size.spatial or value.size == size.channels else value.reshape(value.shape)
+        return value.reshape(size.dims if value.size == size.count else -1)
 
     def operation(self, size: Size, *, training: bool) -> Call | None:
         """Return the normalization as ``(x - shift) / scale``; None where there is none, or a function does it."""
@@ -102,11 +104,11 @@ class InputLayer(Layer):
 
     @staticmethod
     def _fits(value: np.ndarray, size: Size) -> bool:
-        return value.size in (1, size.channels) or value.shape == size.dims
+        return without_ones(value.shape) in ((), without_ones((size.channels,)), without_ones(size.dims))
 
 
 def _image_size(value: Any) -> np.ndarray:
-    if np.size(value) not in (2, 3) or isinstance(value, str):
+    if np.size(value) not in (2, 3):
         raise Refused
     dims = row(integer(), int(np.size(value)), expand=False).convert(value)
     return read_only(np.append(dims, 1)[:3])
@@ -121,7 +123,11 @@ class ImageInputLayer(InputLayer):
         Option(
             "InputSize",
             None,
-            Rule("[height width channels] or [height width]", _image_size, (28, [28, 28, 1, 5], [0, 28, 1], "x", None)),
+            Rule(
+                "[height width channels] or [height width]",
+                _image_size,
+                (28, [28], [28, 28, 1, 5], [0, 28, 1], [28, 28.5, 1], [28, np.nan], [True, True], "28", "ab", None),
+            ),
             "Size of one image; [height width] means one channel.",
             Group.PLAIN,
             Argument.REQUIRED,
@@ -131,7 +137,7 @@ class ImageInputLayer(InputLayer):
             "DataAugmentation",
             "none",
             choice("none", "randcrop", "randfliplr"),
-            "Only 'none': MATLAB's own advice is augmentedImageDatastore.",
+            "Only 'none'; the others are deprecated in MATLAB.",
             Group.HYPERPARAMETERS,
         ),
         *_normalization_options("zerocenter", ("channel", "element", "all")),
@@ -198,7 +204,6 @@ class FeatureInputLayer(InputLayer):
 
     type_name = "Feature Input"
     base_name = "input"
-    shows_all_link: ClassVar[bool] = False
     table = layer_table(
         Option("InputSize", None, integer(), "Number of features.", Group.PLAIN, Argument.REQUIRED),
         _SPLIT,

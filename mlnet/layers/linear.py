@@ -52,7 +52,7 @@ class FullyConnectedLayer(Layer):
         """Yield an input size and parameters that do not fit the input."""
         if self.InputSize not in ("auto", size.count):
             fix = "Use a new fullyConnectedLayer, or keep the layers before it as they were."
-            yield SizeError(f"{self.InputSize} inputs (InputSize)", f"{size.count} (size {size})", fix)
+            yield SizeError(f"{self.InputSize} inputs (InputSize)", f"{size.count} ({size.text})", fix)
         yield from parameter_mistakes(self, size)
 
     def output_size(self, size: Size) -> Size:

@@ -43,9 +43,7 @@ class BatchNormalizationLayer(Layer):
             f"{_CHANNELS}; variance (divided by the count) for prediction, set by training.",
             Group.PLAIN,
         ),
-        Option(
-            "Epsilon", 1e-5, number(1e-5), "Added to the variance before the square root.", Group.HYPERPARAMETERS
-        ),
+        Option("Epsilon", 1e-5, number(1e-5), "Added to the variance before the square root.", Group.HYPERPARAMETERS),
         Option("MeanDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving mean."),
         Option("VarianceDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving variance."),
         *_OFFSET.options(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mlnet.errors import OptionError
 from mlnet.labels import categorical, categories
-from mlnet.layers.base import Layer, layer_table
+from mlnet.layers.base import Layer, Size, SizeError, layer_table
 from mlnet.options import Derived, Group, Option, constructs
 from mlnet.rules import Refused, Rule, choice, either, is_empty, number, read_only, texts
 
@@ -23,24 +24,24 @@ class OutputLayer(Layer):
     """'Accuracy' (in percent) or 'RMSE'."""
 
 
-def _classes(value: Any) -> Any:
-    if isinstance(value, categorical):
-        names = [str(name) for name in value]
-    elif isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value) == 1 and len(value):
-        names = [str(name) for name in categorical(list(value), list(dict.fromkeys(list(value))))]
-        if len(names) != len(set(names)):
-            raise Refused
-    else:
+def _classes(value: Any) -> categorical:
+    if isinstance(value, str) or is_empty(value) or max(np.shape(value)) != np.size(value):
         raise Refused
-    if not names or len(names) != len(set(names)):
+    labels = value if isinstance(value, categorical) else categorical(value)
+    names = labels.names().ravel().tolist()
+    if None in names or len(names) != len(set(names)):
         raise Refused
     return categorical.from_codes(np.arange(len(names)), names)
 
 
 def _weights(value: Any) -> np.ndarray:
-    if isinstance(value, str) or is_empty(value) or np.ndim(value) > 2:
+    if is_empty(value) or max(np.shape(value), default=1) != np.size(value):
         raise Refused
-    return read_only(np.array([number(0, above=True).convert(weight) for weight in np.ravel(value).tolist()], float))
+    return read_only([number(0, above=True).convert(weight) for weight in np.ravel(value).tolist()], float)
+
+
+_BAD_CLASSES: tuple[Any, ...] = (1, None, [], ["a", "a"], ["a", None], ["1", 1], [["a", "b"], ["c", "d"]])
+_BAD_WEIGHTS: tuple[Any, ...] = (["a"], [0, 1], [1, np.nan], [1, np.inf], [[1, 2], [3, 4]], [], -1, True, None)
 
 
 def _output_size(layer: Any) -> Any:
@@ -58,14 +59,14 @@ class ClassificationOutputLayer(OutputLayer):
         Option(
             "Classes",
             "auto",
-            either(choice("auto"), Rule("a categorical array or list of different classes", _classes, (1, ["a", "a"]))),
+            either(choice("auto"), Rule("a categorical array or list of different classes", _classes, _BAD_CLASSES)),
             "Classes in the order of the scores; those of the training labels if 'auto'.",
             Group.PLAIN,
         ),
         Option(
             "ClassWeights",
             "none",
-            either(choice("none"), Rule("a vector of positive numbers", _weights, (["a"], [0, 1], -1))),
+            either(choice("none"), Rule("a vector of positive numbers", _weights, _BAD_WEIGHTS)),
             "Weight of each class in the loss; needs Classes.",
             Group.PLAIN,
             shown=lambda layer: not isinstance(layer.ClassWeights, str),
@@ -90,6 +91,16 @@ class ClassificationOutputLayer(OutputLayer):
                 f"{self.where()}: ClassWeights needs {len(self.Classes)} values, one for each class, "
                 f"but got {len(self.ClassWeights)}."
             )
+
+    def mistakes(self, size: Size) -> Iterator[SizeError]:
+        """Yield scores that are not one number for each class."""
+        if size.count != size.channels:
+            fix = "Put fullyConnectedLayer(number of classes) and softmaxLayer() before it."
+            yield SizeError("one score for each class", f"an input of {size.text}", fix)
+        elif self.class_names() and len(self.class_names()) != size.channels:
+            count = len(self.class_names())
+            fix = f"Change the last fullyConnectedLayer to {count}, or Classes."
+            yield SizeError(f"{count} scores, one for each of the Classes", f"{size.channels}", fix)
 
     def description(self) -> str:
         """Return "crossentropyex", with the classes once they are known."""
@@ -140,9 +151,15 @@ class RegressionOutputLayer(OutputLayer):
     loss = "half_mean_squared_error"
     metric = "RMSE"
     table = layer_table(
-        Option("ResponseNames", (), texts(), "Names of the responses.", Group.PLAIN),
+        Option("ResponseNames", [], texts(), "Names of the responses.", Group.PLAIN),
         Derived("LossFunction", lambda layer: "mean-squared-error", "The loss.", Group.HYPERPARAMETERS),
     )
+
+    def mistakes(self, size: Size) -> Iterator[SizeError]:
+        """Yield names that are not one for each response."""
+        if self.ResponseNames and len(self.ResponseNames) != size.channels:
+            came = f"{len(self.ResponseNames)}"
+            yield SizeError(f"{size.channels} ResponseNames, one for each response of the network", came)
 
     def description(self) -> str:
         """Return "mean-squared-error", with the names of the responses once they are known."""

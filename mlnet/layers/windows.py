@@ -8,7 +8,7 @@ import numpy as np
 
 from mlnet.layers.base import Size, SizeError, need_images, spaced
 from mlnet.options import Argument, Derived, Group, Option
-from mlnet.rules import Refused, Rule, integer, read_only, row
+from mlnet.rules import EMPTY, Refused, Rule, integer, read_only, row
 
 
 def _padding(value: Any) -> Any:
@@ -16,15 +16,17 @@ def _padding(value: Any) -> Any:
         if value and "same".startswith(value.lower()):
             return "same"
         raise Refused
-    for count, order in ((1, (0, 0, 0, 0)), (2, (0, 0, 1, 1)), (4, (0, 1, 2, 3))):
+    for count, order in ((1, [0, 0, 0, 0]), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3])):
         if np.size(value) == count:
-            amounts = row(integer(0), count).convert(value)
-            return read_only(amounts[list(order)])
+            return read_only(row(integer(0), count).convert(value)[order])
     raise Refused
 
 
 PADDING_RULE = Rule(
-    "an amount p, [vertical horizontal], [top bottom left right] or 'same'", _padding, (-1, "valid", [1, 2, 3], None, 0.5)
+    "an amount p, [vertical horizontal], [top bottom left right] or 'same'",
+    _padding,
+    (-1, "valid", "", [1, 2, 3], [[1, 2], [3, 4]], [0, -1], [], None, 0.5, True, np.nan),
+    ("same",),
 )
 
 
@@ -33,15 +35,15 @@ def window_options(size_name: str, what: str) -> tuple[Option, Option]:
     pair = row(integer(), 2)
     return (
         Option(size_name, None, pair, f"Height and width of {what}.", Group.HYPERPARAMETERS, Argument.REQUIRED),
-        Option("Stride", read_only(np.array([1, 1])), pair, "Vertical and horizontal step.", Group.HYPERPARAMETERS),
+        Option("Stride", read_only([1, 1]), pair, "Vertical and horizontal step.", Group.HYPERPARAMETERS),
     )
 
 
 def padding_options() -> tuple[Option, Derived, Derived]:
     """Return the option Padding and the two properties that show it."""
-    zeros = read_only(np.zeros(4, int))
+    doc = "Rows and columns added around the input; 'same' makes the output ceil(input / Stride)."
     return (
-        Option("Padding", zeros, PADDING_RULE, "Rows and columns added around the input; 'same' keeps the size at stride 1."),
+        Option("Padding", read_only([0, 0, 0, 0]), PADDING_RULE, doc),
         Derived("PaddingMode", _mode, "'manual' or 'same'.", Group.HYPERPARAMETERS),
         Derived("PaddingSize", _manual, "[top bottom left right]; [] while 'same'.", Group.HYPERPARAMETERS),
     )
@@ -56,15 +58,14 @@ def _mode(layer: Any) -> str:
 
 
 def _manual(layer: Any) -> np.ndarray:
-    return np.zeros((0, 0)) if _is_same(layer) else layer.Padding
+    return EMPTY if _is_same(layer) else layer.Padding
 
 
 def window_text(layer: Any) -> str:
     """Return the end of the description: stride, dilation where it is not 1, and padding."""
     padding = "'same'" if _is_same(layer) else spaced(layer.Padding)
-    dilation = getattr(layer, "DilationFactor", None) if "DilationFactor" in layer.table.entries else None
-    if dilation is not None and np.any(dilation != 1):
-        return f"stride {spaced(layer.Stride)}, dilation factor {spaced(dilation)}, and padding {padding}"
+    if "DilationFactor" in layer.table.options and np.any(layer.DilationFactor != 1):
+        return f"stride {spaced(layer.Stride)}, dilation factor {spaced(layer.DilationFactor)}, and padding {padding}"
     return f"stride {spaced(layer.Stride)} and padding {padding}"
 
 

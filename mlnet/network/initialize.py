@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import OptionError
-from mlnet.layers.base import Layer, Learnable, Size, dims
+from mlnet.layers.base import Layer, Learnable, Size, dims, without_ones
 from mlnet.options import describe
+from mlnet.rules import array, is_empty, read_only
 
 
 def initialize(layer: Layer, size: Size, generator: np.random.Generator) -> Layer:
@@ -27,14 +28,9 @@ def initialize(layer: Layer, size: Size, generator: np.random.Generator) -> Laye
     for learnable in layer.learnables:
         shape = layer.parameter_shape(learnable.name, size)
         given = getattr(layer, learnable.name)
-        values[learnable.name] = _frozen(given.reshape(shape) if given.size else _draw(layer, learnable, size, generator))
+        value = given.reshape(shape) if given.size else _draw(layer, learnable, size, generator)
+        values[learnable.name] = read_only(value, np.float32)
     return layer.replaced(**values)
-
-
-def _frozen(value: np.ndarray) -> np.ndarray:
-    single = np.array(value, np.float32)
-    single.flags.writeable = False
-    return single
 
 
 def _draw(layer: Layer, learnable: Learnable, size: Size, generator: np.random.Generator) -> np.ndarray:
@@ -72,11 +68,19 @@ def draw(name: str, shape: tuple[int, ...], fans: tuple[int, int], generator: np
 
 
 def _from_function(function: Callable[..., Any], shape: tuple[int, ...], where: str) -> np.ndarray:
-    value = np.asarray(function(shape))
-    if value.dtype.kind not in "fiub" or not np.isfinite(value).all():
-        raise OptionError(f"{where}: the function needs to return finite numbers, but returned {describe(value)}.")
-    if value.shape != shape:
+    try:
+        returned = function(shape)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        raise OptionError(
+            f"{where}: the function needs to take a size, here {shape}, and to return an array, but raised {what}."
+        ) from error
+    rule = array()
+    if not rule.takes(returned) or is_empty(returned):
+        raise OptionError(f"{where}: the function needs to return finite numbers, but returned {describe(returned)}.")
+    value: np.ndarray = rule.convert(returned)
+    if without_ones(value.shape) != without_ones(shape):
         raise OptionError(
             f"{where}: the function needs to return size {dims(shape)}, but returned size {dims(value.shape)}."
         )
-    return value
+    return value.reshape(shape)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from typing import Any, overload
 
 import numpy as np
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer
-from mlnet.options import Shown, describe
+from mlnet.options import Shown, describe, from_one
+from mlnet.rules import is_empty
 
 
 class LayerArray(Shown, MutableSequence[Layer]):
@@ -48,6 +49,8 @@ class LayerArray(Shown, MutableSequence[Layer]):
     (20, 3)
     """
 
+    __slots__ = ("_layers",)
+
     def __init__(self, layers: Any = ()) -> None:
         self._layers = _flatten(layers)
 
@@ -55,36 +58,51 @@ class LayerArray(Shown, MutableSequence[Layer]):
     def __getitem__(self, index: int) -> Layer: ...
 
     @overload
-    def __getitem__(self, index: slice) -> LayerArray: ...
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> LayerArray: ...
 
     def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, (int, np.integer)):
-            try:
-                return self._layers[index]
-            except IndexError:
-                raise IndexError(f"LayerArray: has {len(self)} layers, but index {index} was asked for.") from None
-        if isinstance(index, slice):
-            return LayerArray(self._layers[index])
-        return LayerArray([self._layers[number] for number in _numbers(index, len(self))])
+        where = self._positions(index)
+        return self._layers[where] if isinstance(where, int) else LayerArray([self._layers[each] for each in where])
 
     def __call__(self, index: int | Sequence[int]) -> Any:
         """Return the layer with MATLAB's number (from 1), or the array of several numbers."""
-        numbers = np.atleast_1d(np.asarray(index))
-        if numbers.dtype.kind not in "iu" or (numbers < 1).any() or (numbers > len(self)).any():
-            raise IndexError(f"LayerArray: needs numbers from 1 to {len(self)}, but got {describe(index)}.")
-        return self[(numbers - 1).tolist()] if np.ndim(index) else self._layers[int(numbers[0]) - 1]
+        return self[from_one("LayerArray", index, len(self))]
 
     def __setitem__(self, index: Any, value: Any) -> None:
         new = _flatten(value)
-        if isinstance(index, slice):
-            self._layers[index] = new
-        elif len(new) != 1:
-            raise OptionError(f"LayerArray: needs one layer for index {index}, but got {len(new)}.")
-        else:
-            self._layers[index] = new[0]
+        if isinstance(index, slice) and index.step in (None, 1):
+            self._layers[index] = new  # may change the number of layers, also to none
+            return
+        where = self._positions(index)
+        positions = [where] if isinstance(where, int) else where
+        if len(new) != len(positions):
+            raise OptionError(
+                f"LayerArray: needs {len(positions)} layers for index {describe(index)}, but got {len(new)}."
+            )
+        for position, layer in zip(positions, new, strict=True):
+            self._layers[position] = layer
 
-    def __delitem__(self, index: int | slice) -> None:
-        del self._layers[index]
+    def __delitem__(self, index: Any) -> None:
+        where = self._positions(index)
+        gone = {where} if isinstance(where, int) else set(where)
+        self._layers = [layer for position, layer in enumerate(self._layers) if position not in gone]
+
+    def _positions(self, index: Any) -> int | list[int]:
+        """Return the position of an integer index, or those of a slice, a list of integers or a mask."""
+        numbers = np.arange(len(self))
+        try:
+            if isinstance(index, (str, bool, np.bool_)) or index is None:
+                raise IndexError
+            asked: Any = index
+            if not isinstance(index, slice):
+                asked = np.asarray(index, dtype=int if is_empty(index) else None)
+            found = numbers[asked]
+            return found.ravel().tolist() if np.ndim(found) else int(found)
+        except (IndexError, TypeError, ValueError):
+            raise IndexError(
+                f"LayerArray: has {len(self)} layers, but index {describe(index)} was asked for. "
+                "Use whole numbers, from 0 in [] and from 1 in ()."
+            ) from None
 
     def __len__(self) -> int:
         return len(self._layers)
@@ -92,9 +110,17 @@ class LayerArray(Shown, MutableSequence[Layer]):
     def __iter__(self) -> Iterator[Layer]:
         return iter(self._layers)
 
-    def insert(self, index: int, value: Layer) -> None:
-        """Insert a copy of a layer before ``index``."""
+    def insert(self, index: int, value: Any) -> None:
+        """Insert a copy of a layer, or of several, before ``index``."""
         self._layers[index:index] = _flatten(value)
+
+    def extend(self, values: Any) -> None:
+        """Append copies of layers."""
+        self._layers += _flatten(values)
+
+    def append(self, value: Any) -> None:
+        """Append a copy of a layer, or of several."""
+        self.extend(value)
 
     def __add__(self, other: Any) -> LayerArray:
         return LayerArray([self, other])
@@ -106,30 +132,34 @@ class LayerArray(Shown, MutableSequence[Layer]):
         """Return an array with copies of the layers."""
         return LayerArray(self)
 
+    __copy__ = copy
+
 
 def _flatten(layers: Any) -> list[Layer]:
     """Return copies of all layers in a layer, a layer array or a nested list."""
     found: list[Layer] = []
     mistakes: list[str] = []
     for number, element in enumerate(_elements(layers), start=1):
-        made = element() if hasattr(element, "constructs") else element
+        try:
+            made = element() if hasattr(element, "constructs") else element
+        except OptionError as error:
+            mistakes.append(f"element {number} is a constructor without its arguments ({error})")
+            continue
         if isinstance(made, Layer):
             found.append(made.copy())
         else:
-            mistakes.append(f"element {number} is {describe(made)}")
+            has_layers = " (take its Layers)" if hasattr(made, "Layers") else ""
+            mistakes.append(f"element {number} is {describe(made)}{has_layers}")
     if mistakes:
         raise OptionError(f"LayerArray: needs layers, but {', '.join(mistakes)}.")
     return found
 
 
 def _elements(layers: Any) -> Iterator[Any]:
-    if isinstance(layers, (list, tuple, LayerArray, np.ndarray)):
+    if isinstance(layers, np.ndarray):
+        layers = layers.ravel().tolist()
+    if isinstance(layers, (list, tuple, LayerArray, Iterator)):
         for element in layers:
             yield from _elements(element)
     else:
         yield layers
-
-
-def _numbers(index: Iterable[Any], count: int) -> list[int]:
-    """Return the positions that a list of numbers or a mask selects."""
-    return np.arange(count)[np.asarray(index)].tolist()  # type: ignore[no-any-return]

@@ -27,6 +27,5 @@ def automatic_names(layers: Iterable[Layer]) -> list[str]:
             while not name or name in taken:
                 counters[base] += 1
                 name = f"{base}_{counters[base]}"
-            taken.add(name)
         names.append(name)
     return names

@@ -10,7 +10,7 @@ from typing import Any
 from mlnet.errors import NetworkError, message
 from mlnet.layers.activation import SoftmaxLayer
 from mlnet.layers.base import Layer, Size, SizeError
-from mlnet.layers.input import InputLayer
+from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import ClassificationOutputLayer, OutputLayer
 from mlnet.network.layer_array import LayerArray
@@ -72,11 +72,13 @@ def resolve(layers: Any) -> Resolved:
     resolved: list[Layer] = []
     sizes: list[Size] = []
     size: Size | None = None
+    starts_with_features = bool(layers) and isinstance(layers[0], FeatureInputLayer)
     for number, (layer, given) in enumerate(zip(named, layers, strict=True), start=1):
         if isinstance(layer, InputLayer) and number == 1:
             size = layer.size()
         elif size is None and isinstance(layer, FullyConnectedLayer):
-            size = Size("C", (layer.OutputSize,))  # known whatever comes in; checks go on behind an earlier mistake
+            # known whatever comes in: checks go on behind an earlier mistake
+            size = Size("C", (layer.OutputSize,)) if starts_with_features else Size("SSC", (1, 1, layer.OutputSize))
             continue
         if size is None:
             continue
@@ -109,7 +111,8 @@ def _order_mistakes(layers: list[Layer]) -> Iterator[str]:
         yield "Network: needs layers, but got an empty array. Start with an input layer and end with an output layer."
         return
     if not isinstance(layers[0], InputLayer):
-        yield f"Missing input layer: the first layer is {_where(1, layers[0])}. Start with e.g. imageInputLayer([28, 28, 1])."
+        first = _where(1, layers[0])
+        yield f"Missing input layer: the first layer is {first}. Start with e.g. imageInputLayer([28, 28, 1])."
     if not isinstance(layers[-1], OutputLayer):
         last = _where(len(layers), layers[-1])
         yield f"Missing output layer: the last layer is {last}. End with classificationLayer() or regressionLayer()."

@@ -1,0 +1,144 @@
+"""Every layer with the arguments that it needs, and good values of every option."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import mlnet
+from mlnet.layers.base import Layer
+from mlnet.options import Option
+
+REQUIRED: dict[str, tuple[Any, ...]] = {
+    "imageInputLayer": ([28, 28, 3],),
+    "featureInputLayer": (4,),
+    "convolution2dLayer": (3, 16),
+    "fullyConnectedLayer": (10,),
+    "batchNormalizationLayer": (),
+    "crossChannelNormalizationLayer": (5,),
+    "reluLayer": (),
+    "leakyReluLayer": (),
+    "clippedReluLayer": (10,),
+    "eluLayer": (),
+    "tanhLayer": (),
+    "sigmoidLayer": (),
+    "softmaxLayer": (),
+    "maxPooling2dLayer": (3,),
+    "averagePooling2dLayer": (3,),
+    "globalAveragePooling2dLayer": (),
+    "globalMaxPooling2dLayer": (),
+    "dropoutLayer": (),
+    "classificationLayer": (),
+    "regressionLayer": (),
+}
+"""The constructors and their required arguments."""
+
+
+def start(size: tuple[int, ...]) -> np.ndarray:
+    """Return a start value, as a function given as an initializer does."""
+    return np.full(size, 0.5)
+
+
+_PAIR = [(2, [2, 2]), ([2, 1], [2, 1]), ((1, 2), [1, 2]), (np.array([[2], [1]]), [2, 1]), ([2.0], [2, 2])]
+_WHOLE = [(3, 3), (np.int32(3), 3), (3.0, 3), ([3], 3), (np.array([[3]]), 3)]
+_NUMBER = [(0.5, 0.5), (1, 1), (np.float32(0.5), 0.5), ([0.5], 0.5), (np.array(0.5), 0.5)]
+_ARRAY = [([1, 2, 3], [1.0, 2.0, 3.0]), (np.ones((1, 1, 2), np.float32), np.ones((1, 1, 2))), (np.uint8([7]), [7.0])]
+_ARRAY += [([], np.zeros((0, 0))), (None, np.zeros((0, 0))), (np.zeros((3, 0)), np.zeros((0, 0))), (2, 2.0)]
+_FLAG = [(True, True), (1, True), (np.bool_(False), False), (0.0, False), ([1], True)]
+_CONSTANTS = [("zeros", "zeros"), ("ONES", "ones"), ("narrow", "narrow-normal"), (start, start)]
+_WEIGHTS = [*_CONSTANTS, ("Glorot", "glorot"), ("he", "he"), ("orth", "orthogonal"), (np.str_("he"), "he")]
+_PADDING = [(1, [1] * 4), ([1, 2], [1, 1, 2, 2]), ((1, 0, 2, 1), [1, 0, 2, 1]), ("Same", "same"), ("SAME", "same")]
+_STATISTIC = [*_ARRAY, (np.ones((28, 28, 3)), np.ones((28, 28, 3)))]
+
+_BY_NAME: dict[str, list[tuple[Any, Any]]] = {
+    "Name": [("conv 1", "conv 1"), (np.str_("a"), "a"), ("", "")],
+    "NumChannels": [*_WHOLE, ("auto", "auto"), ("Auto", "auto")],
+    "InputSize": [*_WHOLE],
+    "FilterSize": _PAIR,
+    "PoolSize": _PAIR,
+    "Stride": _PAIR,
+    "DilationFactor": _PAIR,
+    "NumFilters": _WHOLE,
+    "OutputSize": _WHOLE,
+    "WindowChannelSize": _WHOLE,
+    "Padding": _PADDING,
+    "PaddingValue": [(-1.5, -1.5), ("Replicate", "replicate"), ("symmetric-include", "symmetric-include-edge")],
+    "Weights": _ARRAY,
+    "Bias": _ARRAY,
+    "Scale": _ARRAY,
+    "Offset": _ARRAY,
+    "TrainedMean": _ARRAY,
+    "TrainedVariance": _ARRAY,
+    "WeightsInitializer": _WEIGHTS,
+    "BiasInitializer": _CONSTANTS,
+    "OffsetInitializer": _CONSTANTS,
+    "ScaleInitializer": _CONSTANTS,
+    "Epsilon": [(1e-5, 1e-5), *_NUMBER],
+    "MeanDecay": [(0, 0), *_NUMBER],
+    "VarianceDecay": [(0, 0), *_NUMBER],
+    "Alpha": [(-2, -2), *_NUMBER],
+    "Beta": _NUMBER,
+    "K": _NUMBER,
+    "Ceiling": _NUMBER,
+    "Probability": [(0, 0), (0.5, 0.5), (np.float32(0.25), 0.25)],
+    "HasUnpoolingOutputs": [(False, False), (0, False), (np.bool_(False), False)],
+    "SplitComplexInputs": _FLAG,
+    "DataAugmentation": [("None", "none")],
+    "Normalization": [("ZScore", "zscore"), ("rescale-z", "rescale-zero-one"), ("none", "none"), (np.sqrt, np.sqrt)],
+    "NormalizationDimension": [("All", "all"), ("channel", "channel")],
+    "Mean": _STATISTIC,
+    "StandardDeviation": _STATISTIC,
+    "Min": _STATISTIC,
+    "Max": _STATISTIC,
+    "Classes": [(["b", "a"], ["b", "a"]), ([2, 1], ["2", "1"]), (np.array(["x"]), ["x"]), ("Auto", "auto")],
+    "ClassWeights": [("None", "none")],
+    "ResponseNames": [(["a", "b"], ["a", "b"]), ("a", ["a"]), ((), []), (np.array(["a"]), ["a"])],
+}
+_BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
+    ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
+    ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
+    ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
+    ("leakyReluLayer", "Scale"): _NUMBER,
+}
+
+
+def make(name: str, **options: Any) -> Layer:
+    """Return the layer of a constructor, with its required arguments unless ``options`` has them."""
+    constructor = getattr(mlnet, name)
+    positional = constructor.constructs.table.positional
+    required = {option.name: value for option, value in zip(positional, REQUIRED[name], strict=False)}
+    return constructor(**{**required, **options})
+
+
+def table(name: str) -> Any:
+    """Return the option table of a constructor."""
+    return getattr(mlnet, name).constructs.table
+
+
+def good(name: str, option: Option) -> list[tuple[Any, Any]]:
+    """Return pairs of what may be given for an option and what is stored."""
+    if option.name.endswith("Factor") and option.name != "DilationFactor":
+        return [(0, 0), *_NUMBER]
+    return _BY_LAYER.get((name, option.name)) or _BY_NAME[option.name]
+
+
+CASES = [(name, option) for name in REQUIRED for option in table(name).options.values()]
+"""Every layer with each of its options."""
+IDS = [f"{name}-{option.name}" for name, option in CASES]
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Tell whether two stored values are the same, whatever kind they are."""
+    if isinstance(a, mlnet.categorical):
+        return mlnet.categories(a) == (mlnet.categories(b) if isinstance(b, mlnet.categorical) else b)
+    if isinstance(a, np.ndarray):
+        return (
+            isinstance(b, (np.ndarray, list, float)) and np.shape(a) == np.shape(b) and bool(np.all(a == np.array(b)))
+        )
+    return type(a) is type(b) and bool(a == b)
+
+
+def same(a: Layer, b: Layer) -> bool:
+    """Tell whether two layers are of one class and have the same values."""
+    return type(a) is type(b) and all(equal(getattr(a, name), getattr(b, name)) for name in a.table.entries)

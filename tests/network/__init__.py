@@ -1,0 +1,1 @@
+"""Tests of layer arrays and of networks before they compute."""

@@ -1,0 +1,68 @@
+"""Automatic names."""
+
+from __future__ import annotations
+
+import pytest
+from layers.catalogue import REQUIRED, make
+
+from mlnet.network.names import automatic_names
+
+BASES = {
+    "imageInputLayer": "imageinput",
+    "featureInputLayer": "input",
+    "convolution2dLayer": "conv",
+    "fullyConnectedLayer": "fc",
+    "batchNormalizationLayer": "batchnorm",
+    "crossChannelNormalizationLayer": "crossnorm",
+    "reluLayer": "relu",
+    "leakyReluLayer": "leakyrelu",
+    "clippedReluLayer": "clippedrelu",
+    "eluLayer": "elu",
+    "tanhLayer": "tanh",
+    "sigmoidLayer": "sigmoid",
+    "softmaxLayer": "softmax",
+    "maxPooling2dLayer": "maxpool",
+    "averagePooling2dLayer": "avgpool2d",
+    "globalAveragePooling2dLayer": "gap",
+    "globalMaxPooling2dLayer": "gmp",
+    "dropoutLayer": "dropout",
+    "classificationLayer": "classoutput",
+    "regressionLayer": "regressionoutput",
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_a_base_name_alone_is_bare_and_several_are_numbered(name):
+    base = BASES[name]
+    assert automatic_names([make(name)]) == [base]
+    assert automatic_names([make(name)] * 3) == [f"{base}_1", f"{base}_2", f"{base}_3"]
+
+
+def test_every_layer_has_a_base_name_of_its_own():
+    assert set(BASES) == set(REQUIRED) and len(set(BASES.values())) == len(BASES)
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        (["", "", "mine", ""], ["relu_1", "relu_2", "mine", "relu_3"]),
+        (["mine", ""], ["mine", "relu"]),
+        (["relu", ""], ["relu", "relu_1"]),
+        (["", "relu"], ["relu_1", "relu"]),
+        (["relu_1", "", ""], ["relu_1", "relu_2", "relu_3"]),
+        (["", "", "relu_1"], ["relu_2", "relu_3", "relu_1"]),
+        (["", "relu_2", ""], ["relu_1", "relu_2", "relu_3"]),
+        (["", "relu", "relu_1"], ["relu_2", "relu", "relu_1"]),
+        (["a", "a"], ["a", "a"]),
+        ([], []),
+    ],
+)
+def test_given_names_are_kept_and_left_out(given, expected):
+    layers = [make("reluLayer", Name=name) for name in given]
+    assert automatic_names(layers) == expected
+    assert [layer.Name for layer in layers] == given
+
+
+def test_bases_are_counted_apart():
+    layers = [make(name) for name in ("convolution2dLayer", "reluLayer", "convolution2dLayer", "fullyConnectedLayer")]
+    assert automatic_names(layers) == ["conv_1", "relu", "conv_2", "fc"]
