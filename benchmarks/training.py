@@ -32,7 +32,12 @@ def ours(workload: Workload, acceleration: str) -> Callable[[], None]:
     x, y = data(workload, BATCHES)
     rng(0)
     options = trainingOptions(
-        "sgdm", MaxEpochs=10**6, MiniBatchSize=workload.batch, Shuffle="every-epoch", Verbose=False, Acceleration=acceleration
+        "sgdm",
+        MaxEpochs=10**6,
+        MiniBatchSize=workload.batch,
+        Shuffle="every-epoch",
+        Verbose=False,
+        Acceleration=acceleration,
     )
     generators = spawn_generators()
     training, network = training_data(resolve(workload.layers), x, y)

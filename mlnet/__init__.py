@@ -25,6 +25,12 @@ from mlnet.layers.activation import (
     softmaxLayer,
     tanhLayer,
 )
+from mlnet.layers.combination import (
+    additionLayer,
+    concatenationLayer,
+    depthConcatenationLayer,
+    multiplicationLayer,
+)
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
@@ -38,20 +44,31 @@ from mlnet.layers.pooling import (
     globalMaxPooling2dLayer,
     maxPooling2dLayer,
 )
+from mlnet.network.analyze import NetworkAnalysis, analyzeNetwork
 from mlnet.network.layer_array import LayerArray
-from mlnet.network.series_network import SeriesNetwork, activations, classify, predict
+from mlnet.network.layer_graph import (
+    LayerGraph,
+    addLayers,
+    connectLayers,
+    disconnectLayers,
+    layerGraph,
+    removeLayers,
+    replaceLayer,
+)
+from mlnet.network.trained import DAGNetwork, SeriesNetwork, activations, classify, predict
 from mlnet.randomness import rng
 from mlnet.training.options import trainingOptions
 from mlnet.training.train import trainNetwork
 from mlnet.version import __version__
 
-
-
 __all__ = [
+    "DAGNetwork",
     "DataError",
     "LayerArray",
+    "LayerGraph",
     "MissingExtraError",
     "MlnetError",
+    "NetworkAnalysis",
     "NetworkError",
     "NotSupportedError",
     "OptionError",
@@ -60,6 +77,9 @@ __all__ = [
     "UnknownNameError",
     "__version__",
     "activations",
+    "addLayers",
+    "additionLayer",
+    "analyzeNetwork",
     "averagePooling2dLayer",
     "batchNormalizationLayer",
     "categorical",
@@ -67,10 +87,14 @@ __all__ = [
     "classificationLayer",
     "classify",
     "clippedReluLayer",
+    "concatenationLayer",
+    "connectLayers",
     "convolution2dLayer",
     "crossChannelNormalizationLayer",
+    "depthConcatenationLayer",
     "digitTest4DArrayData",
     "digitTrain4DArrayData",
+    "disconnectLayers",
     "disp",
     "dropoutLayer",
     "eluLayer",
@@ -81,12 +105,16 @@ __all__ = [
     "globalAveragePooling2dLayer",
     "globalMaxPooling2dLayer",
     "imageInputLayer",
+    "layerGraph",
     "leakyReluLayer",
     "maxPooling2dLayer",
+    "multiplicationLayer",
     "predict",
     "properties",
     "regressionLayer",
     "reluLayer",
+    "removeLayers",
+    "replaceLayer",
     "rng",
     "setL2Factor",
     "setLearnRateFactor",

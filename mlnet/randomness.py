@@ -44,9 +44,9 @@ def rng(seed: int | str) -> None:
     >>> rng(42)
     """
     global _root
-    if seed == "default":
+    if isinstance(seed, str) and seed == "default":
         seed = _DEFAULT_SEED
-    if seed == "shuffle":
+    if isinstance(seed, str) and seed == "shuffle":
         _root = np.random.SeedSequence()
     elif isinstance(seed, (int, np.integer)) and not isinstance(seed, bool) and seed >= 0:
         _root = np.random.SeedSequence(int(seed))

@@ -5,28 +5,38 @@ Importing the package registers the renderers, so that ``repr`` and notebooks sh
 
 from __future__ import annotations
 
+from mlnet.display.analysis import analysis_html, analysis_text
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
 from mlnet.display.objects import declared_block, network_block, structure_block
 from mlnet.display.show import disp, properties
+from mlnet.display.table import table_html, table_text
 from mlnet.labels import categorical
+from mlnet.network.analyze import NetworkAnalysis
 from mlnet.network.layer_array import LayerArray
-from mlnet.network.series_network import SeriesNetwork
+from mlnet.network.layer_graph import LayerGraph
+from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, to_html, to_text
 from mlnet.structure import Structure
+from mlnet.table import DataTable
 
 __all__ = ["disp", "properties"]
 
 for _kind, _block in (
     (Declared, declared_block),
     (Structure, structure_block),
-    (SeriesNetwork, network_block),
+    (TrainedNetwork, network_block),
+    (LayerGraph, network_block),
 ):
     to_text.register(_kind, lambda value, block=_block: block(value).text())  # type: ignore[misc]
     to_html.register(_kind, lambda value, block=_block: block(value).html())  # type: ignore[misc]
 
 to_text.register(LayerArray, layer_array_text)
 to_html.register(LayerArray, layer_array_html)
+to_text.register(NetworkAnalysis, analysis_text)
+to_html.register(NetworkAnalysis, analysis_html)
+to_text.register(DataTable, table_text)
+to_html.register(DataTable, table_html)
 to_text.register(categorical, labels_text)
 to_html.register(categorical, lambda labels: preformatted(labels_text(labels)))

@@ -9,7 +9,8 @@ from typing import Any
 from mlnet.display.html import html_table, paragraph, titled
 from mlnet.display.values import value_text
 from mlnet.layers.base import Layer
-from mlnet.network.series_network import SeriesNetwork
+from mlnet.network.layer_graph import LayerGraph
+from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, Group
 from mlnet.structure import Structure
 
@@ -89,9 +90,10 @@ def declared_block(value: Declared) -> Block:
     return Block(_header(type(value).__name__, bool(groups)), tuple(groups), closing)
 
 
-def network_block(network: SeriesNetwork) -> Block:
-    """Return the block of a network: its layers and the names of its inputs and outputs."""
-    rows = [(name, getattr(network, name)) for name in ("Layers", "InputNames", "OutputNames")]
+def network_block(network: TrainedNetwork | LayerGraph) -> Block:
+    """Return the block of a network or graph: its layers, connections, and the names of its inputs and outputs."""
+    names = ("Layers", "Connections", "InputNames", "OutputNames")
+    rows = [(name, getattr(network, name)) for name in names if hasattr(network, name)]
     return property_block(type(network).__name__, rows)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from mlnet.labels import UNDEFINED, categorical
 from mlnet.network.layer_array import LayerArray
 from mlnet.structure import Structure
+from mlnet.table import DataTable
 
 LONGEST_VECTOR = 10  # elements; a longer row vector shows its size and type
 LONGEST_TEXT = 80  # characters; a longer cell or list of labels shows its size and type
@@ -63,6 +64,8 @@ def value_text(value: Any) -> str:
         return _labels(value)
     if isinstance(value, LayerArray):
         return f"[{len(value)}x1 nnet.cnn.layer.Layer]" if len(value) else "[0x0 nnet.cnn.layer.Layer]"
+    if isinstance(value, DataTable):
+        return f"[{value.shape[0]}x{value.shape[1]} table]"
     if isinstance(value, Structure):
         return "[1x1 struct]"
     if isinstance(value, partial):

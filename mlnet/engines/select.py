@@ -28,9 +28,7 @@ def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engi
     if wanted is not None and wanted not in ENGINES:
         raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
     if environment not in ("auto", "cpu"):
-        raise NotSupportedError(
-            f"ExecutionEnvironment='{environment}' is not supported yet. Use 'auto' or 'cpu'."
-        )
+        raise NotSupportedError(f"ExecutionEnvironment='{environment}' is not supported yet. Use 'auto' or 'cpu'.")
     from mlnet.engines.numpy.engine import NumpyEngine
 
     return NumpyEngine()

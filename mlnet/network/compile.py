@@ -7,16 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlnet.engines.program import Key, Node, Program
-from mlnet.layers.activation import SoftmaxLayer
 from mlnet.layers.base import Layer
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.resolve import Resolved
 
 
 def prediction_program(network: Resolved, last: int | None = None) -> Program:
-    """Return the operations that predict, up to and including layer ``last`` (by default all)."""
-    count = len(network.layers) if last is None else last + 1
-    return _program(network, network.layers[:count], training=False)
+    """Return the operations that predict, up to and including layer ``last`` (by default the output)."""
+    return _program(network, network.output_index if last is None else last, training=False)
 
 
 def training_program(network: Resolved) -> Program:
@@ -34,27 +32,48 @@ def statistics_program(network: Resolved) -> Program:
     return _program(network, _below_loss(network), training=True, random=False)
 
 
-def _below_loss(network: Resolved) -> Sequence[Layer]:
-    """Return the layers below the loss.
+def _below_loss(network: Resolved) -> int:
+    """Return the layer below the loss.
 
     The softmax before a classification layer belongs to the loss, whose gradient is then exact also where a
     probability is too small for a float.
     """
-    layers = network.layers
-    if isinstance(layers[-1], ClassificationOutputLayer):
-        assert isinstance(layers[-2], SoftmaxLayer)
-        return layers[:-2]
-    return layers
+    (index,) = network.sources[network.output_index]
+    if isinstance(network.output_layer, ClassificationOutputLayer):
+        (index,) = network.sources[index]
+    return index
 
 
-def _program(network: Resolved, layers: Sequence[Layer], *, training: bool, random: bool = True) -> Program:
+def _program(network: Resolved, last: int, *, training: bool, random: bool = True) -> Program:
+    """Return the operations of layer ``last`` and of everything that it depends on."""
+    needed = _ancestors(network, last)
+    inputs = [index for index, layer in enumerate(network.layers) if not layer.inputs]
     nodes: list[Node] = []
-    for index, layer in enumerate(layers):
-        call = layer.operation(network.input_size(index), training=training)
-        if call is not None and (random or not call.random):
-            source = (len(nodes) - 1,)
-            nodes.append(Node(layer.Name, call.operation, source, call.parameters, call.attributes, call.random))
+    node_of: dict[int, int] = {}  # layers that pass their input on stand for the node before
+    for index in network.order:
+        if index not in needed:
+            continue
+        layer = network.layers[index]
+        sources = tuple(node_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
+        call = layer.operation(*network.input_sizes(index), training=training)
+        if call is None or (call.random and not random):
+            (node_of[index],) = sources
+        else:
+            node_of[index] = len(nodes)
+            nodes.append(Node(layer.Name, call.operation, sources, call.parameters, call.attributes, call.random))
     return Program(tuple(nodes))
+
+
+def _ancestors(network: Resolved, index: int) -> set[int]:
+    """Return a layer and all layers that it depends on."""
+    found: set[int] = set()
+    waiting = [index]
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            waiting += network.sources[index]
+    return found
 
 
 def parameter_values(layers: Sequence[Layer], dtype: type = np.float32) -> dict[Key, np.ndarray]:

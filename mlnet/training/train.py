@@ -12,11 +12,13 @@ from mlnet.engines.select import select_engine
 from mlnet.errors import DataError, NetworkError, NotSupportedError, OptionError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
+from mlnet.layers.input import InputLayer
 from mlnet.layers.normalization import BatchNormalizationLayer
 from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
 from mlnet.network.initialize import initialize
+from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.resolve import Resolved, resolve
-from mlnet.network.series_network import SeriesNetwork, predictors_for
+from mlnet.network.trained import DAGNetwork, SeriesNetwork, predictors_for
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
@@ -40,13 +42,13 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         mini-batch at a time.
     Y : array
         Classes: N labels, categorical or texts, integers or bools. Responses: (N, R), or (H, W, C, N) for images.
-    layers : LayerArray or list of layers
+    layers : LayerArray, list of layers, or LayerGraph
     options : result of `trainingOptions`
     nargout : 1 or 2, default 1
 
     Returns
     -------
-    SeriesNetwork
+    SeriesNetwork, or DAGNetwork for a LayerGraph
         The trained network. Unnamed layers have names, learnables are set, and batch-normalization layers have
         TrainedMean and TrainedVariance (see `batchNormalizationLayer`).
     Structure
@@ -87,7 +89,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     >>> bool(abs(predict(net, [[0.5]]) - 0.25) < 0.05)
     True
     """
-    if nargout not in (1, 2):
+    if nargout not in (1, 2) or isinstance(nargout, bool):
         raise OptionError(f"trainNetwork: nargout needs to be 1 or 2, but is {nargout!r}.")
     X, Y, layers, options = _arguments(args)  # noqa: N806
     check_supported(options)
@@ -114,7 +116,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     finally:
         reporter.close(reason)
     reporter.done()
-    trained = SeriesNetwork(network.with_layers(with_values(network, values)))
+    kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
+    trained = kind(network.with_layers(with_values(network, values)))
     return trained if nargout == 1 else (trained, _info(trainer, final))
 
 
@@ -160,29 +163,29 @@ def _data_set(network: Resolved, X: Any, Y: Any, where: str) -> tuple[DataSet, R
         targets = ResponseTargets(Y, size.dims, count, f"{where}Y")
         named = output.replaced(ResponseNames=_response_names(output, size.channels))
     predictors.check_finite()
-    return DataSet(predictors, targets), network.with_layers([*network.layers[:-1], named])
+    return DataSet(predictors, targets), network.with_output_layer(named)
 
 
 def initialized(
     network: Resolved, predictors: Predictors, options: TrainingOptions, generator: np.random.Generator
 ) -> Resolved:
     """Return the network with the statistics of its input layer and all learnables set."""
-    layer, reset = network.input_layer, options.ResetInputNormalization
-    if options.Verbose and missing_statistics(layer, reset=reset):
-        print("Initializing input data normalization.", flush=True)
-    layers: list[Layer] = [with_input_statistics(layer, predictors, reset=reset)]
-    for index, each in enumerate(network.layers[1:], start=1):
-        layers.append(initialize(each, network.input_size(index), generator))
+    reset = options.ResetInputNormalization
+    layers: list[Layer] = []
+    for index, layer in enumerate(network.layers):
+        if isinstance(layer, InputLayer):
+            if options.Verbose and missing_statistics(layer, reset=reset):
+                print("Initializing input data normalization.", flush=True)
+            layers.append(with_input_statistics(layer, predictors, reset=reset))
+        else:
+            layers.append(initialize(layer, network.input_size(index), generator))
     return network.with_layers(layers)
 
 
 def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
-    if not layer.ResponseNames:
-        return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
-    given = len(layer.ResponseNames)
-    if given != count:
-        raise NetworkError(f"{layer.where()}: needs {count} ResponseNames, as the network puts out, but got {given}.")
-    return list(layer.ResponseNames)
+    if layer.ResponseNames:
+        return list(layer.ResponseNames)
+    return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
 
 
 def _check_mini_batch(network: Resolved, size: int) -> None:

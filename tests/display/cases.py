@@ -131,7 +131,7 @@ BLOCKS = {
     "series_network": lambda: SeriesNetwork(
         SimpleNamespace(
             layers=[reluLayer()] * 7,
-            input_layer=imageInputLayer([28, 28, 1], Name="imageinput"),
+            input_layers=[imageInputLayer([28, 28, 1], Name="imageinput")],
             output_layer=classificationLayer(Name="classoutput"),
         )
     ),

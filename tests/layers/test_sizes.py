@@ -13,10 +13,12 @@ from mlnet import (
     averagePooling2dLayer,
     batchNormalizationLayer,
     classificationLayer,
+    connectLayers,
     convolution2dLayer,
     featureInputLayer,
     fullyConnectedLayer,
     imageInputLayer,
+    layerGraph,
     maxPooling2dLayer,
     regressionLayer,
 )
@@ -33,7 +35,10 @@ IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
 ONLY_IMAGES = {name for name in REQUIRED if "2d" in name}
 BETWEEN = [n for n in REQUIRED if not isinstance(make(n), (InputLayer, OutputLayer))]
-PLACES = [(name, size) for name in BETWEEN for size in (IMAGES if name in ONLY_IMAGES else IMAGES + FEATURES)]
+ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
+PLACES = [
+    (name, size) for name in BETWEEN for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)
+]
 
 
 def input_layer(size):
@@ -45,7 +50,10 @@ def input_layer(size):
 
 def put_out(layer, size, *, training=False, count=2):
     """Return the size that is declared and the shape that the engine puts out for one layer."""
-    network = resolve([input_layer(size), layer, regressionLayer()])
+    graph = layerGraph([input_layer(size).replaced(Name="in"), layer.replaced(Name="layer"), regressionLayer()])
+    for port in layer.inputs[1:]:
+        graph = connectLayers(graph, "in", f"layer/{port}")
+    network = resolve(graph)
     generator = np.random.default_rng(0)
     ready = initialize(network.layers[1], size, generator)
     states = {name: np.ones(ready.parameter_shape(name, size)) for name in ready.states}

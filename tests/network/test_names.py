@@ -26,6 +26,10 @@ BASES = {
     "globalAveragePooling2dLayer": "gap",
     "globalMaxPooling2dLayer": "gmp",
     "dropoutLayer": "dropout",
+    "additionLayer": "addition",
+    "multiplicationLayer": "multiplication",
+    "depthConcatenationLayer": "depthcat",
+    "concatenationLayer": "concat",
     "classificationLayer": "classoutput",
     "regressionLayer": "regressionoutput",
 }

@@ -59,7 +59,7 @@ def test_names_sizes_and_channels_of_a_long_network():
     assert (
         str(network.output_size) == "1x1x10" and str(network.input_size(0)) == str(network.input_size(1)) == "28x28x1"
     )
-    assert network.input_layer is network.layers[0] and network.output_layer is network.layers[-1]
+    assert network.input_layers == [network.layers[0]] and network.output_layer is network.layers[-1]
 
 
 def test_what_is_given_does_not_change():

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from mlnet.engines.base import Engine, Loss, Operation
-from mlnet.engines.numpy import activation, convolution, cross_channel, dropout, input, linear, loss, normalization, pooling
+from mlnet.engines.numpy import (
+    activation,
+    combination,
+    convolution,
+    cross_channel,
+    dropout,
+    input,
+    linear,
+    loss,
+    normalization,
+    pooling,
+)
+from mlnet.engines.numpy.blas import single_threaded
+from mlnet.engines.numpy.fusion import fuse
+from mlnet.engines.program import Program
 
-_MODULES = (activation, convolution, cross_channel, dropout, input, linear, normalization, pooling)
+_MODULES = (activation, combination, convolution, cross_channel, dropout, input, linear, normalization, pooling)
 
 
 def _pairs() -> dict[str, Operation]:
@@ -31,6 +46,14 @@ class NumpyEngine(Engine):
     """Every operation of mlnet with NumPy alone, in float32 and float64."""
 
     name = "numpy"
+
+    def running(self) -> AbstractContextManager[None]:
+        """Keep matrix products on the calling thread: the operations bring their own threads."""
+        return single_threaded()
+
+    def fuse(self, program: Program) -> Program:
+        """Return the program with neighbouring operations merged, see `mlnet.engines.numpy.fusion`."""
+        return fuse(program)
 
     @property
     def operations(self) -> Mapping[str, Operation]:

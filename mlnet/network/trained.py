@@ -1,4 +1,4 @@
-"""A trained chain of layers, and what it predicts."""
+"""Trained networks, and what they predict."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from mlnet.labels import categorical
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.layer_array import LayerArray
+from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.resolve import Resolved
 from mlnet.options import Declared, Option, Shown, Table, describe
 from mlnet.rules import choice, integer
+from mlnet.table import DataTable
 
 _MINI_BATCH = Option("MiniBatchSize", 128, integer(), "Observations that are computed at a time.")
 _ENVIRONMENT = Option(
@@ -46,12 +48,8 @@ class _ActivationsOptions(_PredictOptions):
     )
 
 
-class SeriesNetwork(Shown):
-    """A trained network: a chain of layers from one input to one output.
-
-    ``Layers`` is the layer array with all parameters, ``InputNames`` and ``OutputNames`` list the names of the input
-    and the output layer. `trainNetwork` makes it.
-    """
+class TrainedNetwork(Shown):
+    """Base of the trained networks: layers with all parameters, from one input to one output."""
 
     def __init__(self, network: Resolved) -> None:
         self._network = network
@@ -64,12 +62,22 @@ class SeriesNetwork(Shown):
     @property
     def InputNames(self) -> list[str]:  # noqa: N802
         """Names of the input layers."""
-        return [self._network.input_layer.Name]
+        return [layer.Name for layer in self._network.input_layers]
 
     @property
     def OutputNames(self) -> list[str]:  # noqa: N802
         """Names of the output layers."""
         return [self._network.output_layer.Name]
+
+    def to_graph(self) -> LayerGraph:
+        """Return the layers and their connections."""
+        layers = self._network.layers
+        wires = [
+            Connection(Port(layers[source].Name, layers[source].outputs[0]), Port(layer.Name, port))
+            for layer, sources in zip(layers, self._network.sources, strict=True)
+            for port, source in zip(layer.inputs, sources, strict=True)
+        ]
+        return LayerGraph(layers, wires)
 
     def predict(self, X: Any, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
         """Return what the network puts out for ``X``; see `mlnet.predict`."""
@@ -84,12 +92,33 @@ class SeriesNetwork(Shown):
         return activations(self, X, layer, *args, **kwargs)
 
 
-def predict(net: SeriesNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+class SeriesNetwork(TrainedNetwork):
+    """A trained chain of layers.
+
+    ``Layers`` is the layer array with all parameters, ``InputNames`` and ``OutputNames`` list the names of the input
+    and the output layer. `trainNetwork` makes it of a layer array.
+    """
+
+
+class DAGNetwork(TrainedNetwork):
+    """A trained graph of layers.
+
+    ``Layers`` is the layer array with all parameters, ``Connections`` the table of the connections, ``InputNames`` and
+    ``OutputNames`` list the names of the input and the output layers. `trainNetwork` makes it of a layer graph.
+    """
+
+    @property
+    def Connections(self) -> DataTable:  # noqa: N802
+        """The connections, with the columns Source and Destination."""
+        return self.to_graph().Connections
+
+
+def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
     """Return what a network puts out for data, computed in mini-batches.
 
     Parameters
     ----------
-    net : SeriesNetwork
+    net : SeriesNetwork or DAGNetwork
     X : array
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C).
     MiniBatchSize : positive integer, default 128
@@ -120,12 +149,12 @@ def predict(net: SeriesNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarray
     return from_engine(result, network.output_size.format)
 
 
-def classify(net: SeriesNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs: Any) -> Any:  # noqa: N803
+def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs: Any) -> Any:  # noqa: N803
     """Return the class with the highest score for each observation.
 
     Parameters
     ----------
-    net : SeriesNetwork
+    net : SeriesNetwork or DAGNetwork
         A network that ends with a classification layer.
     X, MiniBatchSize, Acceleration, ExecutionEnvironment
         As for `predict`.
@@ -162,12 +191,12 @@ def classify(net: SeriesNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs:
     return labels if nargout == 1 else (labels, scores)
 
 
-def activations(net: SeriesNetwork, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
     """Return what one layer puts out for data, computed in mini-batches.
 
     Parameters
     ----------
-    net : SeriesNetwork
+    net : SeriesNetwork or DAGNetwork
     X, MiniBatchSize, Acceleration, ExecutionEnvironment
         As for `predict`.
     layer : text or int
@@ -212,14 +241,14 @@ def _batches(network: Resolved, X: Any, options: Declared, last: int | None) -> 
 
 def predictors_for(network: Resolved, X: Any, where: str) -> Predictors:  # noqa: N803
     """Return ``X`` as mini-batches for the input layer of a network."""
-    layer = network.input_layer
+    (layer,) = network.input_layers
     function = layer.Normalization if callable(layer.Normalization) else None
     size = layer.size()
     return Predictors(X, size.format, size.dims, split_complex=layer.SplitComplexInputs, function=function, where=where)
 
 
 def _network(net: Any, function: str) -> Resolved:
-    if not isinstance(net, SeriesNetwork):
+    if not isinstance(net, TrainedNetwork):
         raise OptionError(f"{function}: needs a trained network (from trainNetwork), but got {describe(net)}.")
     return net._network
 
@@ -230,11 +259,11 @@ def _layer_index(network: Resolved, layer: str | int) -> int:
         if layer not in names:
             raise UnknownNameError(f"activations: there is no layer '{layer}'.{nearest(layer, names)}")
         return names.index(layer)
-    if not isinstance(layer, (int, np.integer)) or not 1 <= layer <= len(names):
+    if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)) or not 1 <= layer <= len(names):
         raise OptionError(f"activations: needs a layer name or a number from 1 to {len(names)}, but got {layer!r}.")
     return int(layer) - 1
 
 
 def _check_nargout(nargout: int, function: str, allowed: Sequence[int] = (1, 2)) -> None:
-    if nargout not in allowed:
+    if nargout not in allowed or isinstance(nargout, bool):
         raise OptionError(f"{function}: nargout needs to be one of {list(allowed)}, but is {nargout!r}.")

@@ -1,0 +1,48 @@
+"""The analysis of a network as text and HTML."""
+
+from __future__ import annotations
+
+from mlnet.display.html import html_table, paragraph, titled
+from mlnet.network.analyze import NetworkAnalysis
+
+_TITLES = ("", "Name", "Type", "Activations", "Learnable Properties", "States")
+
+
+def analysis_text(analysis: NetworkAnalysis) -> str:
+    """Return the table of layers, headed by the counts and followed by the mistakes."""
+    from tabulate import DataRow, TableFormat, tabulate
+
+    row = DataRow("    ", "   ", "")
+    plain = TableFormat(None, None, None, None, row, row, 0, None)
+    align = ("right", *["left"] * (len(_TITLES) - 1))
+    table = tabulate([_TITLES, *_rows(analysis)], tablefmt=plain, disable_numparse=True, colalign=align)
+    lines = [f"  Network analysis: {_summary(analysis)}", "", *(line.rstrip() for line in table.splitlines())]
+    if analysis.Mistakes:
+        lines += ["", "  Mistakes:", *(f"    {mistake}" for mistake in analysis.Mistakes)]
+    return "\n".join(lines)
+
+
+def analysis_html(analysis: NetworkAnalysis) -> str:
+    """Return the analysis for a notebook."""
+    align = ("right", *["left"] * (len(_TITLES) - 1))
+    parts = [html_table(_rows(analysis), _TITLES, align=align)]
+    parts += [paragraph(mistake) for mistake in analysis.Mistakes]
+    return titled(f"Network analysis: {_summary(analysis)}", *parts)
+
+
+def _rows(analysis: NetworkAnalysis) -> list[tuple[str, ...]]:
+    return [(str(number), *map(str, row[:5])) for number, row in enumerate(analysis.LayerInfo.rows(), start=1)]
+
+
+def _summary(analysis: NetworkAnalysis) -> str:
+    layers, mistakes = len(analysis.LayerInfo), len(analysis.Mistakes)
+    found = "no mistakes" if not mistakes else f"{mistakes} mistake{'s' * (mistakes > 1)}"
+    return f"{layers} layer{'s' * (layers != 1)}, {count_text(analysis.TotalLearnables)} learnables, {found}"
+
+
+def count_text(count: int) -> str:
+    """Return a number of learnables as MATLAB's summaries do: 801, 1.5k, 126.2k, 2.1M."""
+    for unit, size in (("M", 1_000_000), ("k", 1000)):
+        if count >= size:
+            return f"{count / size:.1f}".removesuffix(".0") + unit
+    return str(count)

@@ -1,0 +1,48 @@
+"""Tables as MATLAB prints them: centred titles over underlined columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlnet.display.html import html_table, titled
+from mlnet.display.values import value_text
+from mlnet.table import DataTable
+
+
+def table_text(table: DataTable) -> str:
+    """Return a table as the prompt shows it."""
+    rows, columns = table.shape
+    header = f"  {rows}x{columns} table"
+    if not rows:
+        return f"  {rows}x{columns} empty table"
+    cells = [_cells(table[name]) for name in table.columns]
+    widths = [max(len(name), *map(len, column)) for name, column in zip(table.columns, cells, strict=True)]
+    lines = [
+        [f"{name:^{width}}" for name, width in zip(table.columns, widths, strict=True)],
+        ["_" * width for width in widths],
+        [],
+        *([f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in zip(*cells, strict=True)),
+    ]
+    return "\n".join([header, "", *("".join(f"    {cell}" for cell in line).rstrip() for line in lines)])
+
+
+def table_html(table: DataTable) -> str:
+    """Return a table as a notebook shows it."""
+    rows, columns = table.shape
+    body = [tuple(map(_plain, row)) for row in table.rows()]
+    return titled(f"{rows}x{columns} table", html_table(body, table.columns, align=("left",) * columns))
+
+
+def _cells(values: list[Any]) -> list[str]:
+    """Return the entries of a column; texts are cells of one width, numbers are right-aligned."""
+    if all(isinstance(value, str) for value in values):
+        longest = max(map(len, values))
+        quoted = [f"'{value}'" for value in values]
+        return [f"{{{text:<{longest + 2}}}}" for text in quoted]
+    texts = [value_text(value) for value in values]
+    longest = max(map(len, texts))
+    return [f"{text:>{longest}}" for text in texts]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else value_text(value)

@@ -1,0 +1,86 @@
+"""analyzeNetwork: every layer with its sizes and parameters, and every mistake, without data."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from mlnet.layers.base import Layer, Size, dims
+from mlnet.network.resolve import Sizes
+from mlnet.network.wiring import wiring_of
+from mlnet.options import Shown
+from mlnet.table import DataTable
+
+
+class NetworkAnalysis(Shown):
+    """What `analyzeNetwork` found.
+
+    ``LayerInfo`` is a table with a row for each layer: Name, Type, Activations (sizes with dimension labels),
+    LearnableProperties, States, NumLearnables; ``TotalLearnables`` counts all learnable numbers; ``Mistakes`` lists
+    what keeps the network from being trained. Sizes behind a mistake are empty where they cannot be known.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        wiring, mistakes = wiring_of(layers)
+        sized = Sizes(wiring)
+        self.Mistakes: list[str] = [*mistakes, *sized.mistakes]
+        rows = []
+        for index, layer in enumerate(wiring.layers):
+            sources = wiring.sources[index]
+            known = [sized.sizes[source] for source in sources if source in sized.sizes]
+            is_known = index in sized.layers
+            size = (known[0] if known else sized.sizes[index]) if is_known else None
+            learnables = _shapes(layer, [each.name for each in layer.learnables], size)
+            states = _shapes(layer, list(layer.states), size)
+            activations = _labelled(sized.sizes[index]) if index in sized.sizes else ""
+            count = sum(math.prod(shape) for shape in learnables.values())
+            rows.append((layer.Name, layer.type_name, activations, _listed(learnables), _listed(states), count))
+        names = ("Name", "Type", "Activations", "LearnableProperties", "States", "NumLearnables")
+        columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+        self.LayerInfo = DataTable(**dict(zip(names, map(list, columns), strict=True)))
+        self.TotalLearnables: int = sum(self.LayerInfo.NumLearnables)
+
+
+def analyzeNetwork(layers: Any) -> NetworkAnalysis:
+    """Return every layer with its sizes and parameters, and every mistake of a network.
+
+    Parameters
+    ----------
+    layers : LayerArray, list of layers, LayerGraph or trained network
+        No data are needed, and nothing is computed.
+
+    Returns
+    -------
+    NetworkAnalysis
+        Prints itself as a table.
+
+    Raises
+    ------
+    OptionError
+        Where an element is not a layer.
+
+    Examples
+    --------
+    >>> from mlnet import *
+    >>> analyzeNetwork([featureInputLayer(4), fullyConnectedLayer(3), regressionLayer()])
+      Network analysis: 3 layers, 15 learnables, no mistakes
+    <BLANKLINE>
+            Name               Type                Activations   Learnable Properties    States
+        1   input              Feature Input       4(C) x 1(B)
+        2   fc                 Fully Connected     3(C) x 1(B)   Weights 3x4, Bias 3x1
+        3   regressionoutput   Regression Output   3(C) x 1(B)
+    """
+    return NetworkAnalysis(layers.to_graph() if hasattr(layers, "to_graph") else layers)
+
+
+def _shapes(layer: Layer, names: list[str], size: Size | None) -> dict[str, tuple[int, ...]]:
+    return {} if size is None else {name: layer.parameter_shape(name, size) for name in names}
+
+
+def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
+
+
+def _labelled(size: Size) -> str:
+    """Return a size with its dimension labels: 28(S) x 28(S) x 1(C) x 1(B)."""
+    return " x ".join([*(f"{n}({label})" for n, label in zip(size.dims, size.format, strict=True)), "1(B)"])

@@ -1,0 +1,68 @@
+"""Tables: named columns of the same length, as MATLAB's ``table``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mlnet.errors import MissingExtraError, OptionError, UnknownNameError, nearest
+from mlnet.options import Shown
+
+
+class DataTable(Shown):
+    """Columns of the same length, read as attributes (``t.Source``) or by name (``t['Source']``).
+
+    ``len(t)`` is the number of rows, ``t.rows()`` yields them as tuples, and ``t.to_pandas()`` gives a DataFrame.
+
+    Raises
+    ------
+    OptionError
+        Where the columns differ in length.
+    """
+
+    def __init__(self, **columns: Sequence[Any]) -> None:
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise OptionError(f"table: needs columns of the same length, but got {lengths}.")
+        self._columns = {name: list(values) for name, values in columns.items()}
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return len(self), len(self._columns)
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values()), []))
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self._columns:
+            raise UnknownNameError(f"table: there is no column '{name}'.{nearest(str(name), self._columns)}")
+        return list(self._columns[name])
+
+    def __getattr__(self, name: str) -> list[Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows."""
+        return zip(*self._columns.values(), strict=True)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame.
+
+        Raises
+        ------
+        MissingExtraError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise MissingExtraError("to_pandas needs pandas: pip install pandas") from None
+        return pandas.DataFrame(self._columns)
