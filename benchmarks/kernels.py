@@ -62,14 +62,14 @@ def build(shape: tuple[int, ...], layers: list[Layer]) -> tuple[Program, dict[tu
         channels = size[-1]
         if kind == "conv":
             (filters,) = arguments
-            attributes = dict(stride=(1, 1), dilation=(1, 1), padding=(1, 1, 1, 1), padding_value=0.0)
+            attributes = {"stride": (1, 1), "dilation": (1, 1), "padding": (1, 1, 1, 1), "padding_value": 0.0}
             add("convolution2d", attributes, Weights=(3, 3, channels, filters), Bias=(1, 1, filters))
             size[-1] = filters
         elif kind == "bn":
             of_shape = (1, 1, channels) if len(size) == 3 else (channels, 1)
             add("batch_normalization", {"epsilon": 1e-5}, Offset=of_shape, Scale=of_shape)
         elif kind == "pool":
-            add("max_pooling2d", dict(pool_size=(2, 2), stride=(2, 2), padding=(0, 0, 0, 0)))
+            add("max_pooling2d", {"pool_size": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)})
             size[:2] = [size[0] // 2, size[1] // 2]
         elif kind == "fc":
             (outputs,) = arguments
@@ -135,7 +135,10 @@ def torch_step(shape: tuple[int, ...], layers: list[Layer], channels_last: bool)
     if len(shape) == 4:
         x = x.permute(0, 3, 1, 2).contiguous()
     if channels_last:
-        x, network = x.contiguous(memory_format=torch.channels_last), network.to(memory_format=torch.channels_last)
+        x, network = (
+            x.contiguous(memory_format=torch.channels_last),
+            network.to(memory_format=torch.channels_last),
+        )
 
     def step() -> float:
         for parameter in network.parameters():
@@ -232,7 +235,10 @@ def print_profile(shape: tuple[int, ...], layers: list[Layer], steps: int = 50) 
         step()
     total = time.perf_counter() - start
     rest = total - sum(engine.seconds.values())
-    for name, seconds in [*sorted(engine.seconds.items(), key=lambda item: -item[1]), ("loss and plan", rest)]:
+    for name, seconds in [
+        *sorted(engine.seconds.items(), key=lambda item: -item[1]),
+        ("loss and plan", rest),
+    ]:
         print(f"    {name:48} {1e3 * seconds / steps:8.3f} ms")
 
 

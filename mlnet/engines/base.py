@@ -18,11 +18,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlnet.errors import NotSupportedError
+
+if TYPE_CHECKING:
+    from mlnet.engines.program import Program
 
 
 class Operation(NamedTuple):
@@ -64,12 +68,18 @@ class Workspace:
 
 
 def _buffer(pool: dict[Any, np.ndarray], name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    dtype = np.dtype(dtype)
-    size = math.prod(shape)
+    view = pool.get((name, shape, dtype))
+    if view is not None:
+        return view
     flat = pool.get((name, dtype))
+    size = math.prod(shape)
     if flat is None or flat.size < size:
+        for key in list(pool):  # a copy: other threads ask for buffers with other names
+            if key[0] == name and key[-1] == dtype:
+                del pool[key]
         flat = pool[name, dtype] = np.empty(size, dtype)
-    return flat[:size].reshape(shape)
+    view = pool[name, shape, dtype] = flat[:size].reshape(shape)
+    return view
 
 
 class Engine(ABC):
@@ -86,6 +96,17 @@ class Engine(ABC):
     @abstractmethod
     def losses(self) -> Mapping[str, Loss]:
         """The losses that this engine has, by name."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """Return a context in which a plan calls the operations of one pass."""
+        return nullcontext()
+
+    def fuse(self, program: Program) -> Program:
+        """Return a program with the same output and gradients that this engine runs faster.
+
+        Nodes keep their names but some may be gone, so that their outputs cannot be looked at.
+        """
+        return program
 
     def operation(self, name: str) -> Operation:
         """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""

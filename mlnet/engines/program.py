@@ -46,6 +46,8 @@ class StepPlan:
     def __init__(self, engine: Engine, program: Program) -> None:
         shared: dict[Any, np.ndarray] = {}
         self.program = program
+        self._running = engine.running
+        self._schedules: dict[tuple[frozenset[Key], bool], list[tuple[int, tuple[bool, ...]]]] = {}
         self._operations = [engine.operation(node.operation) for node in program.nodes]
         self._workspaces = [Workspace(shared) for _ in program.nodes]
         self.outputs: list[np.ndarray] = []
@@ -62,13 +64,14 @@ class StepPlan:
         nodes = self.program.nodes
         count = len(nodes) if last is None else last + 1
         self.outputs, self.saved = [], []
-        for node, operation, workspace in zip(nodes[:count], self._operations, self._workspaces, strict=False):
-            arrays = [x if source < 0 else self.outputs[source] for source in node.inputs]
-            arrays += [values[node.name, parameter] for parameter in node.parameters]
-            attributes = dict(node.attributes, generator=generator) if node.random else node.attributes
-            output, saved = operation.forward(*arrays, workspace=workspace, **attributes)
-            self.outputs.append(output)
-            self.saved.append(saved)
+        with self._running():
+            for node, operation, workspace in zip(nodes[:count], self._operations, self._workspaces, strict=False):
+                arrays = [x if source < 0 else self.outputs[source] for source in node.inputs]
+                arrays += [values[node.name, parameter] for parameter in node.parameters]
+                attributes = dict(node.attributes, generator=generator) if node.random else node.attributes
+                output, saved = operation.forward(*arrays, workspace=workspace, **attributes)
+                self.outputs.append(output)
+                self.saved.append(saved)
         return self.outputs[-1] if count else x
 
     def backward(
@@ -79,25 +82,36 @@ class StepPlan:
         Nothing is computed for nodes below which no gradient is wanted.
         """
         nodes = self.program.nodes
-        needed = self._needed(wanted, want_input)
         d_outputs: dict[int, np.ndarray] = {len(nodes) - 1: d_output}
         gradients: dict[Key, np.ndarray] = {}
-        for number in range(len(nodes) - 1, -1, -1):
-            node = nodes[number]
-            if number not in d_outputs or not needed[number]:
-                continue
-            flags = [want_input if source < 0 else needed[source] for source in node.inputs]
-            flags += [(node.name, parameter) in wanted for parameter in node.parameters]
-            results = self._operations[number].backward(
-                self.saved[number], d_outputs.pop(number), wanted=tuple(flags), workspace=self._workspaces[number]
-            )
-            for source, gradient in zip(node.inputs, results, strict=False):
-                if gradient is not None:
-                    d_outputs[source] = d_outputs[source] + gradient if source in d_outputs else gradient
-            for parameter, gradient in zip(node.parameters, results[len(node.inputs) :], strict=True):
-                if gradient is not None:
-                    gradients[node.name, parameter] = gradient
+        with self._running():
+            for number, flags in self._schedule(frozenset(wanted), want_input):
+                if number not in d_outputs:
+                    continue
+                node = nodes[number]
+                results = self._operations[number].backward(
+                    self.saved[number], d_outputs.pop(number), wanted=flags, workspace=self._workspaces[number]
+                )
+                for source, gradient in zip(node.inputs, results, strict=False):
+                    if gradient is not None:
+                        d_outputs[source] = d_outputs[source] + gradient if source in d_outputs else gradient
+                for parameter, gradient in zip(node.parameters, results[len(node.inputs) :], strict=True):
+                    if gradient is not None:
+                        gradients[node.name, parameter] = gradient
         return gradients, d_outputs.get(-1)
+
+    def _schedule(self, wanted: frozenset[Key], want_input: bool) -> list[tuple[int, tuple[bool, ...]]]:
+        """Return the nodes to go back through, last one first, and which gradients each has to give."""
+        if (wanted, want_input) not in self._schedules:
+            needed = self._needed(wanted, want_input)
+            schedule = []
+            for number, node in enumerate(self.program.nodes):
+                flags = [want_input if source < 0 else needed[source] for source in node.inputs]
+                flags += [(node.name, parameter) in wanted for parameter in node.parameters]
+                if needed[number]:
+                    schedule.append((number, tuple(flags)))
+            self._schedules[wanted, want_input] = schedule[::-1]
+        return self._schedules[wanted, want_input]
 
     def _needed(self, wanted: Collection[Key], want_input: bool) -> list[bool]:
         """Tell for each node whether a gradient is wanted for it or for anything below it."""

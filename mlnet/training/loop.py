@@ -59,7 +59,7 @@ class Trainer:
         self.parameters = Parameters(network.layers)
         self.history: list[Progress] = []
         self._data, self._generators, self._report = data, generators, report
-        self._plan = StepPlan(engine, training_program(network))
+        self._plan = StepPlan(engine, engine.fuse(training_program(network)))
         self._loss_workspace = Workspace()
         self._solver = make_solver(options, self.parameters)
         self._moving = MovingStatistics(network, self._plan)

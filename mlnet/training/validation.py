@@ -62,7 +62,7 @@ class Validator:
     def __init__(
         self, network: Resolved, engine: Engine, objective: Objective, data: DataSet, mini_batch_size: int
     ) -> None:
-        self._plan = StepPlan(engine, validation_program(network))
+        self._plan = StepPlan(engine, engine.fuse(validation_program(network)))
         self._objective, self._data, self._size = objective, data, mini_batch_size
 
     def __call__(self, values: Mapping[Key, np.ndarray]) -> Result:

@@ -33,7 +33,7 @@ class Case:
 
 
 def _convolution(x: tuple[int, ...], filters: tuple[int, int, int], **changes: Any) -> Case:
-    attributes = dict(stride=(1, 1), dilation=(1, 1), padding=(0, 0, 0, 0), padding_value=0.0) | changes
+    attributes = {"stride": (1, 1), "dilation": (1, 1), "padding": (0, 0, 0, 0), "padding_value": 0.0} | changes
     height, width, count = filters
     return Case("convolution2d", (x, (height, width, x[3], count), (1, 1, count)), attributes)
 
@@ -66,7 +66,7 @@ def _convolutions() -> list[Case]:
 
 def _pooling(operation: str) -> list[Case]:
     def case(x: tuple[int, ...], size: Any, stride: Any, padding: Any = (0, 0, 0, 0), **more: Any) -> Case:
-        return Case(operation, (x,), dict(pool_size=size, stride=stride, padding=padding) | more)
+        return Case(operation, (x,), {"pool_size": size, "stride": stride, "padding": padding} | more)
 
     cases = [
         case((2, 4, 6, 3), (2, 2), (2, 2)),
@@ -84,13 +84,27 @@ def _pooling(operation: str) -> list[Case]:
 
 
 def _batch_normalization() -> list[Case]:
-    images = [((3, 4, 5, 2), (1, 1, 2)), ((2, 1, 1, 3), (1, 1, 3)), ((1, 3, 2, 1), (1, 1, 1)), ((5, 7), (7, 1))]
+    images = [
+        ((3, 4, 5, 2), (1, 1, 2)),
+        ((2, 1, 1, 3), (1, 1, 3)),
+        ((1, 3, 2, 1), (1, 1, 1)),
+        ((5, 7), (7, 1)),
+    ]
     return [
         *[Case("batch_normalization", (x, p, p), {"epsilon": 1e-5}, independent=False) for x, p in images],
-        *[
-            Case("batch_normalization_inference", (x, p, p, p, p), {"epsilon": 1e-5}, positive=(4,))
-            for x, p in images
-        ],
+        *[Case("batch_normalization_inference", (x, p, p, p, p), {"epsilon": 1e-5}, positive=(4,)) for x, p in images],
+        Case(
+            "batch_normalization",
+            ((3, 4, 5, 2), (1, 1, 2), (1, 1, 2)),
+            {"epsilon": 1e-5, "rectified": True},
+            independent=False,
+        ),
+        Case(
+            "batch_normalization_inference",
+            ((5, 7), *[(7, 1)] * 4),
+            {"epsilon": 1e-5, "rectified": True},
+            positive=(4,),
+        ),
     ]
 
 
@@ -119,7 +133,7 @@ CASES: list[Case] = [
     Case("fully_connected", ((2, 1, 1, 6), (4, 6), (4, 1))),
     *_batch_normalization(),
     *[
-        Case("cross_channel_normalization", (shape,), dict(window=window, alpha=0.7, beta=0.75, k=2.0))
+        Case("cross_channel_normalization", (shape,), {"window": window, "alpha": 0.7, "beta": 0.75, "k": 2.0})
         for shape, window in [((2, 3, 2, 8), 5), ((2, 3, 2, 8), 4), ((1, 2, 2, 3), 7), ((1, 1, 1, 1), 1)]
     ],
     *_activations(),
@@ -130,7 +144,11 @@ CASES: list[Case] = [
         for operation in ("global_average_pooling", "global_max_pooling")
         for shape in [(2, 3, 4, 5), (1, 1, 1, 1), (3, 5, 1, 2)]
     ],
-    Case("normalize_input", ((2, 3, 4, 5),), {"shift": np.full((3, 4, 5), 0.5), "scale": np.full((1, 1, 5), 2.0)}),
+    Case(
+        "normalize_input",
+        ((2, 3, 4, 5),),
+        {"shift": np.full((3, 4, 5), 0.5), "scale": np.full((1, 1, 5), 2.0)},
+    ),
     Case("normalize_input", ((3, 5),), {"shift": np.full(5, 0.5), "scale": None}),
     Case("normalize_input", ((3, 5),), {"shift": None, "scale": np.full(5, 4.0)}),
     Case("normalize_input", ((3, 5),), {"shift": None, "scale": None}),

@@ -42,25 +42,25 @@ def fully_connected(x, weights, bias):
     for n, observation in enumerate(x):
         # MATLAB's order: the first axis runs fastest.
         y[n] = weights @ observation.ravel(order="F") + bias.ravel()
-    return y
+    return y.reshape(len(x), *[1] * (x.ndim - 2), len(weights))
 
 
-def batch_normalization(x, offset, scale, *, epsilon):
+def batch_normalization(x, offset, scale, *, epsilon, rectified=False):
     y = np.empty_like(x)
     for c in range(x.shape[-1]):
         values = x[..., c]
         mean = values.mean()
         variance = ((values - mean) ** 2).mean()
         y[..., c] = scale.flat[c] * (values - mean) / np.sqrt(variance + epsilon) + offset.flat[c]
-    return y
+    return np.maximum(y, 0) if rectified else y
 
 
-def batch_normalization_inference(x, offset, scale, mean, variance, *, epsilon):
+def batch_normalization_inference(x, offset, scale, mean, variance, *, epsilon, rectified=False):
     y = np.empty_like(x)
     for c in range(x.shape[-1]):
         x_hat = (x[..., c] - mean.flat[c]) / np.sqrt(variance.flat[c] + epsilon)
         y[..., c] = scale.flat[c] * x_hat + offset.flat[c]
-    return y
+    return np.maximum(y, 0) if rectified else y
 
 
 def cross_channel_normalization(x, *, window, alpha, beta, k):

@@ -15,13 +15,13 @@ from mlnet.engines.numpy import blas, blocks
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import Node, Program, StepPlan
 
-CONVOLUTION = dict(stride=(1, 1), dilation=(1, 1), padding=(1, 1, 1, 1), padding_value=0.0)
+CONVOLUTION = {"stride": (1, 1), "dilation": (1, 1), "padding": (1, 1, 1, 1), "padding_value": 0.0}
 PROGRAM = Program(
     (
         Node("conv", "convolution2d", (-1,), ("Weights", "Bias"), CONVOLUTION),
         Node("bn", "batch_normalization", (0,), ("Offset", "Scale"), {"epsilon": 1e-5}),
         Node("relu", "relu", (1,)),
-        Node("pool", "max_pooling2d", (2,), (), dict(pool_size=(2, 2), stride=(2, 2), padding=(0, 0, 0, 0))),
+        Node("pool", "max_pooling2d", (2,), (), {"pool_size": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)}),
         Node("fc", "fully_connected", (3,), ("Weights", "Bias")),
     )
 )

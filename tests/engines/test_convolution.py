@@ -30,7 +30,14 @@ def test_agrees_with_pytorch(seed):
 
     workspace = Workspace()
     y, saved = OPERATION.forward(
-        x, weights, bias, stride=stride, dilation=dilation, padding=padding, padding_value=0.0, workspace=workspace
+        x,
+        weights,
+        bias,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        padding_value=0.0,
+        workspace=workspace,
     )
     d_y = generator.standard_normal(y.shape)
     gradients = OPERATION.backward(saved, d_y, wanted=(True,) * 3, workspace=workspace)

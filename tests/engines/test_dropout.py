@@ -16,9 +16,7 @@ OPERATION = NumpyEngine().operation("dropout")
 def test_elements_whose_number_is_below_the_probability_go(dtype, probability):
     x = np.random.default_rng(0).standard_normal((40, 50)).astype(dtype)
     workspace = Workspace()
-    y, saved = OPERATION.forward(
-        x, probability=probability, generator=np.random.default_rng(7), workspace=workspace
-    )
+    y, saved = OPERATION.forward(x, probability=probability, generator=np.random.default_rng(7), workspace=workspace)
     numbers = np.random.default_rng(7).random(x.shape, dtype)
     kept = numbers >= probability
     assert y.dtype == dtype

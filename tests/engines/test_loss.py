@@ -65,7 +65,9 @@ def test_gradients_agree_with_differences(name, shape, weighted):
     for _ in range(3):
         direction = random_direction(shape, generator)
         expected = difference(
-            lambda moved: LOSSES[name].forward(moved, targets, weights=weights, workspace=Workspace())[1], z, direction
+            lambda moved: LOSSES[name].forward(moved, targets, weights=weights, workspace=Workspace())[1],
+            z,
+            direction,
         )
         assert float(np.sum(d_z * direction)) == pytest.approx(expected, rel=1e-6, abs=1e-8)
 

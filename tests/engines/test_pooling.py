@@ -46,7 +46,9 @@ def test_every_window_passes_its_gradient_on_once(pool_size, stride):
 def test_nan_reaches_the_output(operation):
     x = np.zeros((1, 4, 4, 2))
     x[0, 1, 0, 1] = np.nan
-    attributes = dict(pool_size=(2, 2), stride=(2, 2), padding=(0, 0, 0, 0)) if operation == "max_pooling2d" else {}
+    attributes = (
+        {"pool_size": (2, 2), "stride": (2, 2), "padding": (0, 0, 0, 0)} if operation == "max_pooling2d" else {}
+    )
     y, _ = NumpyEngine().operation(operation).forward(x, workspace=Workspace(), **attributes)
     assert np.isnan(y[0, 0, 0, 1])
     assert np.isnan(y).sum() == 1

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.blocks import run_elementwise
+from mlnet.engines.numpy.constants import rectify
 
 
 class ActivationState(NamedTuple):
@@ -20,7 +21,7 @@ class ActivationState(NamedTuple):
 
 def relu(x: np.ndarray, *, workspace: Workspace) -> tuple[np.ndarray, ActivationState]:
     """Return ``max(x, 0)``."""
-    output = _map(lambda x, y: np.maximum(x, 0, out=y), x, workspace)
+    output = _map(rectify, x, workspace)
     return output, ActivationState(output)
 
 
@@ -33,10 +34,11 @@ def relu_backward(
 
 def leaky_relu(x: np.ndarray, *, scale: float, workspace: Workspace) -> tuple[np.ndarray, ActivationState]:
     """Return x where it is positive, ``scale * x`` elsewhere."""
+    larger = np.maximum if scale <= 1 else np.minimum
 
     def function(x: np.ndarray, y: np.ndarray) -> None:
         np.multiply(x, scale, out=y)
-        np.copyto(y, x, where=x > 0)
+        larger(x, y, out=y)
 
     x = np.ascontiguousarray(x)
     return _map(function, x, workspace), ActivationState(x, scale)
@@ -48,8 +50,10 @@ def leaky_relu_backward(
     """Return the gradient of x."""
 
     def function(x: np.ndarray, d_y: np.ndarray, d_x: np.ndarray) -> None:
-        np.multiply(d_y, saved.constant, out=d_x)
-        np.copyto(d_x, d_y, where=x > 0)
+        np.greater(x, 0, out=d_x)
+        np.multiply(d_x, 1 - saved.constant, out=d_x)
+        np.add(d_x, saved.constant, out=d_x)
+        np.multiply(d_x, d_y, out=d_x)
 
     return _map_gradient(function, saved, d_output, wanted, workspace)
 
@@ -78,7 +82,7 @@ def elu(x: np.ndarray, *, alpha: float, workspace: Workspace) -> tuple[np.ndarra
         np.minimum(x, 0, out=y)
         np.expm1(y, out=y)
         np.multiply(y, alpha, out=y)
-        np.copyto(y, x, where=x > 0)
+        np.add(y, np.maximum(x, 0), out=y)
 
     x = np.ascontiguousarray(x)
     return _map(function, x, workspace), ActivationState(x, alpha)
@@ -87,14 +91,17 @@ def elu(x: np.ndarray, *, alpha: float, workspace: Workspace) -> tuple[np.ndarra
 def elu_backward(
     saved: ActivationState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
 ) -> tuple[np.ndarray | None, ...]:
-    """Return the gradient of x: that of y, times ``alpha * exp(x)`` where x is not positive."""
+    """Return the gradient of x: that of y, times ``alpha * exp(x)`` where x is not positive.
+
+    Written as ``alpha * exp(min(x, 0)) + (1 - alpha) [x > 0]``, because choosing element by element is slow.
+    """
 
     def function(x: np.ndarray, d_y: np.ndarray, d_x: np.ndarray) -> None:
         np.minimum(x, 0, out=d_x)
         np.exp(d_x, out=d_x)
         np.multiply(d_x, saved.constant, out=d_x)
+        np.add(d_x, np.multiply(x > 0, 1 - saved.constant, dtype=x.dtype), out=d_x)
         np.multiply(d_x, d_y, out=d_x)
-        np.copyto(d_x, d_y, where=x > 0)
 
     return _map_gradient(function, saved, d_output, wanted, workspace)
 
@@ -120,13 +127,11 @@ def tanh_backward(
 
 def sigmoid(x: np.ndarray, *, workspace: Workspace) -> tuple[np.ndarray, ActivationState]:
     """Return ``1 / (1 + exp(-x))``."""
-    # Below this x the exponential would overflow; the result is the smallest normal number instead of less.
-    lowest = np.log(np.finfo(x.dtype).tiny)
 
     def function(x: np.ndarray, y: np.ndarray) -> None:
-        np.maximum(x, lowest, out=y)
-        np.negative(y, out=y)
-        np.exp(y, out=y)
+        np.negative(x, out=y)
+        with np.errstate(over="ignore"):  # infinity is right here: it ends as 0
+            np.exp(y, out=y)
         np.add(y, 1, out=y)
         np.reciprocal(y, out=y)
 
@@ -175,7 +180,7 @@ def write_softmax(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     np.exp(y, out=y)
     total = np.add.reduce(y, axis=-1, keepdims=True)
     np.divide(y, total, out=y)
-    return np.log(total) + largest  # type: ignore[no-any-return]
+    return np.log(total) + largest
 
 
 def _map(function: Callable[..., object], x: np.ndarray, workspace: Workspace) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -52,6 +53,16 @@ def _leave(set_threads: Callable[[int], None]) -> None:
         _users -= 1
         if _users == 0 and _threads_before > 1:
             set_threads(_threads_before)
+
+
+def _start_afresh() -> None:
+    """Forget in a forked process what other threads were doing; BLAS gets its threads back at the next use."""
+    global _lock, _users
+    _lock, _users = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 @lru_cache(maxsize=1)

@@ -12,11 +12,16 @@ import numpy as np
 
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.blocks import run, split
+from mlnet.engines.numpy.constants import column_sums
 from mlnet.engines.numpy.padding import Padding, pad, padded_size, unpad_gradient
 from mlnet.engines.numpy.windows import Pair, Windows
 
+_FEW_CHANNELS = 4
+"""Up to here a row of a window is too short to be copied by itself."""
+
 _LANES = 16
 _LANE_BYTES = 1 << 24
+"""Weight gradients are summed in up to 16 lanes of blocks, fewer where the sums would take more than 16 MB."""
 
 
 class ConvolutionState(NamedTuple):
@@ -46,7 +51,7 @@ def convolution2d(
     Returns (N, rows, columns, F), where rows = floor((H + padding - extent) / stride) + 1.
     """
     x = np.ascontiguousarray(x)
-    windows = Windows(weights.shape[:2], stride, dilation)  # type: ignore[arg-type]
+    windows = Windows(weights.shape[:2], stride, dilation)
     columns = _Columns(x.shape, windows, padding, padding_value, x.dtype)
     filters = weights.shape[3]
     matrix = np.ascontiguousarray(weights).reshape(-1, filters)
@@ -57,7 +62,7 @@ def convolution2d(
     def task(part: int, slot: int) -> None:
         block = blocks[part]
         y = output[block]
-        np.matmul(columns.fill(x[block], slot, workspace), matrix, out=y.reshape(-1, filters))
+        np.dot(columns.fill(x[block], slot, workspace), matrix, out=y.reshape(-1, filters))
         lines = y.reshape(-1, len(row))
         np.add(lines, row, out=lines)
 
@@ -87,10 +92,11 @@ def convolution2d_backward(
             d_y = d_output[block].reshape(-1, filters)
             if wanted[1]:
                 product = workspace.scratch(("product", slot), (columns.length, filters), x.dtype)
-                np.matmul(columns.fill(x[block], slot, workspace).T, d_y, out=product)
+                # np.matmul would keep the interpreter lock: it releases it by the size of the result only.
+                np.dot(columns.fill(x[block], slot, workspace).T, d_y, out=product)
                 d_weights[part] += product
             if wanted[2]:
-                d_bias[part] += np.add.reduce(d_y, axis=0)
+                d_bias[part] += column_sums(d_y)
             if transposed is not None and d_x is not None:
                 transposed.write(block, d_x[block], slot, workspace)
 
@@ -104,7 +110,8 @@ def convolution2d_backward(
 
 def _lanes(blocks: int, weight_bytes: int) -> tuple[slice, ...]:
     """Cut the blocks into lanes; each sums its weight gradients one after the other and needs room for one sum."""
-    return split(blocks, 1, max(1, blocks // max(2, min(_LANES, _LANE_BYTES // max(1, weight_bytes)))))
+    most = max(2, min(_LANES, _LANE_BYTES // max(1, weight_bytes)))
+    return split(blocks, 1, max(1, -(-blocks // most)))
 
 
 class _Columns:
@@ -114,24 +121,32 @@ class _Columns:
         self, shape: tuple[int, ...], windows: Windows, padding: Padding, value: float | str, dtype: np.dtype
     ) -> None:
         self.padded = padded_size(shape[1], shape[2], padding)
-        self.count = windows.count(*self.padded)
+        self.count = windows.grid(*self.padded)
         self.length = windows.size[0] * windows.size[1] * shape[3]
         self.bytes_each = self.count[0] * self.count[1] * self.length * dtype.itemsize
         self._windows, self._padding, self._value = windows, padding, value
         self._as_is = windows.size == windows.stride == (1, 1) and not any(padding)
+        self._planar = shape[3] <= _FEW_CHANNELS and windows.stride[1] == 1
 
     def fill(self, x: np.ndarray, slot: int, workspace: Workspace) -> np.ndarray:
         """Return the matrix for the images ``x``; it is valid until the next call with this slot."""
         if self._as_is:
             return x.reshape(-1, self.length)
-        if any(self._padding):
-            padded = workspace.scratch(("padded", slot), (len(x), *self.padded, x.shape[3]), x.dtype)
+        n, channels = len(x), x.shape[3]
+        if self._planar:
+            # Rows of a window are short here, so each place in the window gets a row of its own, for all positions.
+            planes = workspace.scratch(("padded", slot), (channels, n, *self.padded), x.dtype)
+            pad(x, self._padding, self._value, planes.transpose(1, 2, 3, 0))
+            view = self._windows.view(planes.transpose(1, 2, 3, 0)).transpose(3, 4, 5, 0, 1, 2)
+        elif any(self._padding):
+            padded = workspace.scratch(("padded", slot), (n, *self.padded, channels), x.dtype)
             pad(x, self._padding, self._value, padded)
-            x = padded
-        view = self._windows.view(x)
+            view = self._windows.view(padded)
+        else:
+            view = self._windows.view(x)
         columns = workspace.scratch(("columns", slot), view.shape, x.dtype)
         np.copyto(columns, view)
-        return columns.reshape(-1, self.length)
+        return columns.reshape(self.length, -1).T if self._planar else columns.reshape(-1, self.length)
 
 
 class _Transposed:
@@ -139,7 +154,7 @@ class _Transposed:
 
     def __init__(self, saved: ConvolutionState, d_output: np.ndarray) -> None:
         self._saved, self._d_output = saved, d_output
-        height, width, channels, filters = saved.weights.shape
+        channels, filters = saved.weights.shape[2:]
         self._channels = channels
         if saved.windows.stride == (1, 1):
             # The gradient is a convolution again: of the padded d_output, with the filter turned by 180 degrees.
@@ -169,10 +184,10 @@ class _Transposed:
             return
         matrix = self._columns.fill(d_y, slot, workspace)
         if not self._folds:
-            np.matmul(matrix, self._matrix, out=d_x.reshape(-1, self._channels))
+            np.dot(matrix, self._matrix, out=d_x.reshape(-1, self._channels))
             return
         padded = self._padded(d_x, slot, workspace)
-        np.matmul(matrix, self._matrix, out=padded.reshape(-1, self._channels))
+        np.dot(matrix, self._matrix, out=padded.reshape(-1, self._channels))
         unpad_gradient(padded, saved.padding, saved.padding_value, d_x)
 
     def _scatter(self, d_y: np.ndarray, d_x: np.ndarray, slot: int, workspace: Workspace) -> None:
@@ -180,7 +195,7 @@ class _Transposed:
         saved = self._saved
         n, rows, columns, filters = d_y.shape
         d_columns = workspace.scratch(("columns", slot), (n * rows * columns, self._matrix.shape[1]), d_y.dtype)
-        np.matmul(d_y.reshape(-1, filters), self._matrix, out=d_columns)
+        np.dot(d_y.reshape(-1, filters), self._matrix, out=d_columns)
         d_places = d_columns.reshape(n, rows, columns, -1, self._channels)
         padded = self._padded(d_x, slot, workspace)
         padded[...] = 0

@@ -20,7 +20,7 @@ def dropout(
 ) -> tuple[np.ndarray, DropoutState]:
     """Set elements to zero where a uniform number is below ``probability``; divide the others by 1 - probability."""
     factors = workspace.empty("factors", x.shape, x.dtype)
-    generator.random(dtype=x.dtype, out=factors)  # type: ignore[call-overload]
+    generator.random(dtype=x.dtype, out=factors)
     np.greater_equal(factors, probability, out=factors)
     np.multiply(factors, 1 / (1 - probability), out=factors)
     output = workspace.empty("output", x.shape, x.dtype)

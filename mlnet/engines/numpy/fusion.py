@@ -1,7 +1,41 @@
-"""Rewrites programs."""
-from mlnet.engines.program import Program
+"""Merges neighbouring operations of a program where one pass over memory can do the work of two.
+
+A batch normalization whose only reader is a ReLU becomes one that rectifies its output itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from mlnet.engines.program import Node, Program
+
+_RECTIFIABLE = ("batch_normalization", "batch_normalization_inference")
 
 
 def fuse(program: Program) -> Program:
-    """Return it."""
-    return program
+    """Return a program with the same output and gradients and fewer nodes.
+
+    A merged node keeps the name, and with it the parameters, of its first part; the output of that part cannot be
+    looked at any more.
+    """
+    readers = Counter(source for node in program.nodes for source in node.inputs)
+    place: dict[int, int] = {-1: -1}
+    nodes: list[Node] = []
+    for number, node in enumerate(program.nodes):
+        if _rectifies(program, node, readers):
+            place[number] = place[node.inputs[0]]
+            normalization = nodes[place[number]]
+            nodes[place[number]] = replace(normalization, attributes={**normalization.attributes, "rectified": True})
+        else:
+            place[number] = len(nodes)
+            nodes.append(replace(node, inputs=tuple(place[source] for source in node.inputs)))
+    return Program(tuple(nodes))
+
+
+def _rectifies(program: Program, node: Node, readers: Counter[int]) -> bool:
+    """Tell whether ``node`` is a ReLU that alone reads a normalization."""
+    if node.operation != "relu" or node.inputs[0] < 0:
+        return False
+    source = program.nodes[node.inputs[0]]
+    return source.operation in _RECTIFIABLE and readers[node.inputs[0]] == 1

@@ -13,25 +13,40 @@ import numpy as np
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.channels import ChannelRows
 
+_FAR = 4.0
+"""Mean / deviation beyond which single precision would lose digits if the mean were not subtracted first."""
+
 
 class BatchNormalizationState(NamedTuple):
-    """What the backward needs; ``mean`` and ``variance`` (C,), float64, are those of the mini-batch, or as given."""
+    """What the backward needs; ``mean`` and ``variance`` (C,), float64, are those of the mini-batch, or as given.
+
+    ``centre`` is the mean in the type of x, or None where it is small. ``gate`` is the output if it was rectified.
+    """
 
     x: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     scale: np.ndarray
     inverse_deviation: np.ndarray
+    centre: np.ndarray | None
     shapes: tuple[tuple[int, ...], ...]
+    gate: np.ndarray | None
 
 
 def batch_normalization(
-    x: np.ndarray, offset: np.ndarray, scale: np.ndarray, *, epsilon: float, workspace: Workspace
+    x: np.ndarray,
+    offset: np.ndarray,
+    scale: np.ndarray,
+    *,
+    epsilon: float,
+    workspace: Workspace,
+    rectified: bool = False,
 ) -> tuple[np.ndarray, BatchNormalizationState]:
-    """Normalize x (..., C) with its own statistics over all axes but the last."""
+    """Normalize x (..., C) with its own statistics over all axes but the last; ``rectified`` applies ReLU as well."""
     x = np.ascontiguousarray(x)
-    mean, variance = ChannelRows(x, workspace).moments()
-    return _normalize(x, offset, scale, mean, variance, epsilon, (offset.shape, scale.shape), workspace)
+    rows = ChannelRows(x, workspace)
+    mean, variance = rows.moments()
+    return _normalize(x, rows, offset, scale, mean, variance, epsilon, rectified, workspace)
 
 
 def batch_normalization_backward(
@@ -41,22 +56,14 @@ def batch_normalization_backward(
 
     ``d_x = scale / deviation * (d_y - mean(d_y) - x_hat mean(d_y x_hat))``
     """
-    d_output = np.ascontiguousarray(d_output)
     rows = ChannelRows(saved.x, workspace)
-    d_offset, d_centred = rows.gradient_sums(d_output, saved.mean)
-    d_scale = d_centred * saved.inverse_deviation
+    d_output, (d_offset, d_scale) = _sums(saved, rows, np.ascontiguousarray(d_output), workspace)
     d_x = None
     if wanted[0]:
-        slope = saved.scale * saved.inverse_deviation
+        slope = -saved.inverse_deviation * d_scale / rows.count
+        shift = -d_offset / rows.count - slope * _remainder(saved)
         d_x = workspace.empty("d_x", saved.x.shape, saved.x.dtype)
-        rows.combine(
-            d_output,
-            saved.mean,
-            of_gradient=slope,
-            of_centred=-slope * saved.inverse_deviation * d_scale / rows.count,
-            constant=-slope * d_offset / rows.count,
-            out=d_x,
-        )
+        rows.add_multiple(d_output, saved.centre, slope, shift, saved.scale * saved.inverse_deviation, d_x)
     return d_x, *_parameter_gradients(saved, (d_offset, d_scale), wanted[1:])
 
 
@@ -69,51 +76,69 @@ def batch_normalization_inference(
     *,
     epsilon: float,
     workspace: Workspace,
+    rectified: bool = False,
 ) -> tuple[np.ndarray, BatchNormalizationState]:
-    """Normalize x (..., C) with the given statistics."""
-    shapes = (offset.shape, scale.shape, mean.shape, variance.shape)
-    mean, variance = (array.ravel().astype(np.float64) for array in (mean, variance))
-    return _normalize(np.ascontiguousarray(x), offset, scale, mean, variance, epsilon, shapes, workspace)
+    """Normalize x (..., C) with the given statistics; ``rectified`` applies ReLU as well."""
+    x = np.ascontiguousarray(x)
+    rows = ChannelRows(x, workspace)
+    flat_mean, flat_variance = (array.reshape(-1).astype(np.float64) for array in (mean, variance))
+    output, saved = _normalize(x, rows, offset, scale, flat_mean, flat_variance, epsilon, rectified, workspace)
+    return output, saved._replace(shapes=(*saved.shapes, mean.shape, variance.shape))
 
 
 def batch_normalization_inference_backward(
     saved: BatchNormalizationState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, offset, scale, mean and variance."""
-    d_output = np.ascontiguousarray(d_output)
+    rows = ChannelRows(saved.x, workspace)
+    d_output, (d_offset, d_scale) = _sums(saved, rows, np.ascontiguousarray(d_output), workspace)
     slope = saved.scale * saved.inverse_deviation
-    rows = ChannelRows(d_output, workspace)
     d_x = None
     if wanted[0]:
         d_x = workspace.empty("d_x", d_output.shape, d_output.dtype)
-        rows.scale_and_shift(np.zeros_like(slope), slope, np.zeros_like(slope), d_x)
-    if not any(wanted[1:]):
-        return d_x, None, None, None, None
-    d_offset, d_centred = ChannelRows(saved.x, workspace).gradient_sums(d_output, saved.mean)
-    gradients = (
-        d_offset,
-        d_centred * saved.inverse_deviation,
-        -slope * d_offset,
-        -0.5 * slope * saved.inverse_deviation**2 * d_centred,
-    )
+        ChannelRows(d_output, workspace).scale_and_shift(None, slope, np.zeros_like(slope), d_x)
+    gradients = (d_offset, d_scale, -slope * d_offset, -0.5 * slope * saved.inverse_deviation * d_scale)
     return d_x, *_parameter_gradients(saved, gradients, wanted[1:])
 
 
 def _normalize(
     x: np.ndarray,
+    rows: ChannelRows,
     offset: np.ndarray,
     scale: np.ndarray,
     mean: np.ndarray,
     variance: np.ndarray,
     epsilon: float,
-    shapes: tuple[tuple[int, ...], ...],
+    rectified: bool,
     workspace: Workspace,
 ) -> tuple[np.ndarray, BatchNormalizationState]:
     inverse_deviation = 1 / np.sqrt(variance + epsilon)
-    gamma = scale.ravel().astype(np.float64)
+    gamma = scale.reshape(-1).astype(np.float64)
+    centre = mean.astype(x.dtype) if (np.abs(mean) * inverse_deviation).max(initial=0) > _FAR else None
+    shapes = (offset.shape, scale.shape)
     output = workspace.empty("output", x.shape, x.dtype)
-    ChannelRows(x, workspace).scale_and_shift(mean, gamma * inverse_deviation, offset.ravel(), output)
-    return output, BatchNormalizationState(x, mean, variance, gamma, inverse_deviation, shapes)
+    gate = output if rectified else None
+    saved = BatchNormalizationState(x, mean, variance, gamma, inverse_deviation, centre, shapes, gate)
+    slope = gamma * inverse_deviation
+    shift = offset.reshape(-1) - slope * _remainder(saved)
+    rows.scale_and_shift(centre, slope, shift, output, rectified)
+    return output, saved
+
+
+def _remainder(saved: BatchNormalizationState) -> np.ndarray:
+    """Return what is left of the mean once ``centre`` has been subtracted."""
+    return saved.mean if saved.centre is None else saved.mean - saved.centre
+
+
+def _sums(
+    saved: BatchNormalizationState, rows: ChannelRows, d_output: np.ndarray, workspace: Workspace
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return the gradient before ReLU, and those of offset and scale in float64."""
+    gated = d_output
+    if saved.gate is not None:
+        gated = workspace.empty("d_x", d_output.shape, d_output.dtype)
+    total, products = rows.gradient_sums(d_output, saved.centre, saved.gate, gated)
+    return gated, (total, (products - _remainder(saved) * total) * saved.inverse_deviation)
 
 
 def _parameter_gradients(

@@ -49,7 +49,7 @@ def pad(x: np.ndarray, padding: Padding, value: float | str, out: np.ndarray) ->
 
 
 def unpad_gradient(d_padded: np.ndarray, padding: Padding, value: float | str, d_x: np.ndarray) -> None:
-    """Write to ``d_x`` the gradient of the image, from that of the padded image (changed where borders repeat pixels)."""
+    """Write to ``d_x`` the gradient of the image, from that of the padded image, which may be changed."""
     if isinstance(value, str):
         top, bottom, left, right = padding
         _fold(d_padded, 1, top, bottom, value)
@@ -69,4 +69,4 @@ def _fold(d_padded: np.ndarray, axis: int, before: int, after: int, mode: str) -
 @lru_cache(maxsize=256)
 def _sources(size: int, before: int, after: int, mode: str) -> np.ndarray:
     """Return for each place of a padded axis the place it is copied from."""
-    return np.pad(np.arange(size), (before, after), mode=_MODES[mode])  # type: ignore[call-overload,no-any-return]
+    return np.pad(np.arange(size), (before, after), mode=_MODES[mode])  # type: ignore[call-overload]

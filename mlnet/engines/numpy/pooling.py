@@ -22,7 +22,7 @@ class MaxPoolingState(NamedTuple):
 
 
 class AveragePoolingState(NamedTuple):
-    """What the backward of `average_pooling2d` needs; ``weight`` is 1 / number of averaged values, (rows, columns, 1)."""
+    """What the backward of `average_pooling2d` needs; ``weight`` (rows, columns, 1) is 1 / number of values."""
 
     shape: tuple[int, ...]
     weight: np.ndarray
@@ -44,7 +44,7 @@ def max_pooling2d(
     """Return the maximum of each window (N, rows, columns, C); the border never is the maximum."""
     x = np.ascontiguousarray(x)
     windows = Windows(pool_size, stride)
-    rows, columns = windows.count(*padded_size(x.shape[1], x.shape[2], padding))
+    rows, columns = windows.grid(*padded_size(x.shape[1], x.shape[2], padding))
     output = workspace.empty("output", (len(x), rows, columns, x.shape[3]), x.dtype)
     blocks = split(len(x), x[:1].nbytes)
 
@@ -69,6 +69,7 @@ def max_pooling2d_backward(
     x, windows, padding = saved.x, saved.windows, saved.padding
     d_x = workspace.empty("d_x", x.shape, x.dtype)
     blocks = split(len(x), x[:1].nbytes)
+    apart = windows.stride[0] >= windows.size[0] and windows.stride[1] >= windows.size[1]
 
     def task(part: int, slot: int) -> None:
         block = blocks[part]
@@ -76,7 +77,8 @@ def max_pooling2d_backward(
         d_padded = d_x[block]
         if any(padding):
             d_padded = workspace.scratch(("d_padded", slot), padded.shape, x.dtype)
-        d_padded[...] = 0
+        if not windows.tile(padded):
+            d_padded[...] = 0
         y, d_y = saved.output[block], d_output[block]
         open_windows = np.ones(y.shape, bool)
         for offset in windows.offsets():
@@ -84,7 +86,10 @@ def max_pooling2d_backward(
             here &= open_windows
             open_windows ^= here
             target = windows.at(d_padded, offset)
-            target += here * d_y
+            if apart:
+                np.multiply(d_y, here, out=target)
+            else:
+                target += d_y * here
         if any(padding):
             np.copyto(d_x[block], inner(d_padded, padding))
 
@@ -139,7 +144,7 @@ def average_pooling2d_backward(
         np.multiply(d_output[block], saved.weight, out=d_y)
         d_padded = d_x[block]
         if any(padding):
-            shape = (len(d_y), *padded_size(*saved.shape[1:3], padding), saved.shape[3])
+            shape = (len(d_y), *padded_size(saved.shape[1], saved.shape[2], padding), saved.shape[3])
             d_padded = workspace.scratch(("d_padded", slot), shape, d_output.dtype)
         d_padded[...] = 0
         for offset in saved.windows.offsets():
@@ -209,4 +214,4 @@ def _weights(x: np.ndarray, windows: Windows, padding: Padding, padding_value: f
         counted[...] = 0
         inner(counted, padding)[...] = 1
     numbers = windows.view(counted).sum(axis=(0, 3, 4))
-    return 1 / np.maximum(numbers, 1)  # type: ignore[no-any-return]
+    return 1 / np.maximum(numbers, 1)
