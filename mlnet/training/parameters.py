@@ -42,6 +42,7 @@ class Parameters:
         total = sum(value.size for _, _, value in found)
         self.flat_values: np.ndarray = np.empty(total, dtype)
         self.flat_gradients: np.ndarray = np.zeros(total, dtype)
+        self._buffer: np.ndarray = np.empty(total, dtype)
         self.gradients: dict[Key, np.ndarray] = {}
         self.segments: list[Segment] = []
         self.slices: dict[Key, slice] = {}
@@ -71,7 +72,9 @@ class Parameters:
         for where, _, l2_factor in self.segments:
             factor = l2_regularization * l2_factor
             if factor:
-                self.flat_gradients[where] += self.flat_values.dtype.type(factor) * self.flat_values[where]
+                penalty = self._buffer[where]
+                np.multiply(self.flat_values[where], self.flat_values.dtype.type(factor), out=penalty)
+                self.flat_gradients[where] += penalty
 
     def clip(self, threshold: float, method: str) -> None:
         """Limit the gradients.
