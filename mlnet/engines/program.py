@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from mlnet.engines.base import Engine, Workspace
+from mlnet.engines.packing import pack, pad
 
 Key = tuple[str, str]
 """(layer name, parameter name): the key of a learnable or state value."""
+
+TimeRule = Callable[[np.ndarray], np.ndarray | None]
+"""What an operation along time makes of the lengths of sequences; None where it puts out one step for each."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class Node:
     """One operation of a program.
 
     ``inputs`` are numbers of earlier nodes, -1 for the data. ``parameters`` names the arrays that follow the inputs,
-    in the operation's order; their values come from a table keyed by (``name``, parameter).
+    in the operation's order; their values come from a table keyed by (``name``, parameter). ``random`` operations take a
+    ``generator``. Operations along time have a rule ``time``: they take their first input padded, with ``lengths``; all
+    others see packed sequences (`mlnet.engines.packing`).
     """
 
     name: str
@@ -28,6 +34,7 @@ class Node:
     parameters: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
+    time: TimeRule | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ class StepPlan:
         self._workspaces = [Workspace(shared) for _ in program.nodes]
         self.outputs: list[np.ndarray] = []
         self.saved: list[Any] = []
+        self.lengths: list[np.ndarray | None] = []
+        self._data_lengths: np.ndarray | None = None
 
     def forward(
         self,
@@ -59,20 +68,37 @@ class StepPlan:
         values: Mapping[Key, np.ndarray],
         generator: np.random.Generator | None = None,
         last: int | None = None,
+        lengths: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the output of node ``last`` (by default the final one) for the mini-batch ``x``."""
+        """Return the output of node ``last`` (by default the final one) for the mini-batch ``x``.
+
+        For sequences, ``x`` is packed and ``lengths`` tells the number of steps of each; `lengths_of` those put out.
+        """
         nodes = self.program.nodes
         count = len(nodes) if last is None else last + 1
-        self.outputs, self.saved = [], []
+        self.outputs, self.saved, self.lengths, self._data_lengths = [], [], [], lengths
         with self._running():
             for node, operation, workspace in zip(nodes[:count], self._operations, self._workspaces, strict=False):
                 arrays = [x if source < 0 else self.outputs[source] for source in node.inputs]
                 arrays += [values[node.name, parameter] for parameter in node.parameters]
                 attributes = dict(node.attributes, generator=generator) if node.random else node.attributes
+                steps = self.lengths_of(node.inputs[0])
+                if node.time is not None:
+                    assert steps is not None, node.name
+                    arrays[0] = pad(arrays[0], steps)
+                    attributes = dict(attributes, lengths=steps)
+                    steps = node.time(steps)
                 output, saved = operation.forward(*arrays, workspace=workspace, **attributes)
+                if node.time is not None and steps is not None:
+                    output = pack(output, steps)
                 self.outputs.append(output)
                 self.saved.append(saved)
+                self.lengths.append(steps)
         return self.outputs[-1] if count else x
+
+    def lengths_of(self, number: int) -> np.ndarray | None:
+        """Return the lengths of the sequences that a node put out last, -1 for the data; None where there are none."""
+        return self._data_lengths if number < 0 else self.lengths[number]
 
     def backward(
         self, d_output: np.ndarray, wanted: Collection[Key], want_input: bool = False
@@ -89,15 +115,21 @@ class StepPlan:
                 if number not in d_outputs:
                     continue
                 node = nodes[number]
+                gradient = d_outputs.pop(number)
+                before, after = self.lengths_of(node.inputs[0]), self.lengths[number]
+                if node.time is not None and after is not None:
+                    gradient = pad(gradient, after)
                 results = self._operations[number].backward(
-                    self.saved[number], d_outputs.pop(number), wanted=flags, workspace=self._workspaces[number]
+                    self.saved[number], gradient, wanted=flags, workspace=self._workspaces[number]
                 )
-                for source, gradient in zip(node.inputs, results, strict=False):
-                    if gradient is not None:
-                        d_outputs[source] = d_outputs[source] + gradient if source in d_outputs else gradient
-                for parameter, gradient in zip(node.parameters, results[len(node.inputs) :], strict=True):
-                    if gradient is not None:
-                        gradients[node.name, parameter] = gradient
+                if node.time is not None and before is not None and results[0] is not None:
+                    results = (pack(results[0], before), *results[1:])
+                for source, d_input in zip(node.inputs, results, strict=False):
+                    if d_input is not None:
+                        d_outputs[source] = d_outputs[source] + d_input if source in d_outputs else d_input
+                for parameter, d_parameter in zip(node.parameters, results[len(node.inputs) :], strict=True):
+                    if d_parameter is not None:
+                        gradients[node.name, parameter] = d_parameter
         return gradients, d_outputs.get(-1)
 
     def _schedule(self, wanted: frozenset[Key], want_input: bool) -> list[tuple[int, tuple[bool, ...]]]:

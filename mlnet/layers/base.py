@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -16,7 +16,10 @@ from mlnet.rules import EMPTY, Rule, array, choice, either, function, integer, n
 
 @dataclass(frozen=True)
 class Size:
-    """The size of one observation: ``dims`` labelled by ``format``, 'SSC' for an image, 'C' for features."""
+    """The size of one observation: ``dims`` labelled by ``format``, 'SSC' for an image, 'C' for features.
+
+    Sequences have a 'T' at the end of the format, 'CT' or 'SSCT', and no entry for it in ``dims``: time is not fixed.
+    """
 
     format: str
     dims: tuple[int, ...]
@@ -41,8 +44,14 @@ class Size:
         """What follows "an input of" in a message."""
         return f"size {self}" if self.spatial else str(self)
 
+    @property
+    def is_sequence(self) -> bool:
+        """Whether observations are sequences."""
+        return self.format.endswith("T")
+
     def __str__(self) -> str:
-        return "x".join(map(str, self.dims)) if self.spatial else f"{self.channels} features"
+        text = "x".join(map(str, self.dims)) if self.spatial else f"{self.channels} features"
+        return f"{text} over time" if self.is_sequence else text
 
 
 class SizeError(Exception):
@@ -55,12 +64,26 @@ class SizeError(Exception):
 
 @dataclass(frozen=True)
 class Call:
-    """The operation that computes a layer, with the names of its parameters and its attributes."""
+    """The operation that computes a layer, with the names of its parameters and its attributes.
+
+    ``random`` operations take a generator. Operations along time have a rule ``time``, which tells what becomes of the
+    lengths of sequences: `same_lengths`, `no_lengths`, or a function; all others are computed step by step.
+    """
 
     operation: str
     parameters: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
+    time: Callable[[np.ndarray], np.ndarray | None] | None = None
+
+
+def same_lengths(lengths: np.ndarray) -> np.ndarray:
+    """Return the lengths: the operation puts out as many steps as it takes."""
+    return lengths
+
+
+def no_lengths(lengths: np.ndarray) -> None:
+    """Return None: the operation puts out one step for each observation."""
 
 
 CONSTANT_INITIALIZERS = ("zeros", "ones", "narrow-normal")
@@ -210,7 +233,7 @@ def channel_mistakes(layer: Any, size: Size) -> Iterator[SizeError]:
 
 def need_images(size: Size) -> None:
     """Raise `SizeError` where the input has no two spatial dimensions."""
-    if size.format != "SSC":
+    if not size.format.startswith("SSC"):
         raise SizeError("images (height x width x channels)", str(size), "Start with an imageInputLayer.")
 
 

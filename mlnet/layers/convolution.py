@@ -73,7 +73,7 @@ class Convolution2DLayer(Layer):
 
     def output_size(self, size: Size) -> Size:
         """Return the size of the filtered images."""
-        return Size("SSC", (*window_output(self, size, self._extent()), self.NumFilters))
+        return Size(size.format, (*window_output(self, size, self._extent()), self.NumFilters))
 
     def with_size(self, size: Size) -> Convolution2DLayer:
         """Return a copy with NumChannels set."""

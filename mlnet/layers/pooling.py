@@ -32,7 +32,7 @@ class _Pooling2DLayer(Layer):
     def output_size(self, size: Size) -> Size:
         """Return the size of the pooled images."""
         need_images(size)
-        return Size("SSC", (*window_output(self, size, self._window()), size.channels))
+        return Size(size.format, (*window_output(self, size, self._window()), size.channels))
 
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the pooling with its padding resolved."""
@@ -171,7 +171,7 @@ class _GlobalPooling2DLayer(Layer):
     def output_size(self, size: Size) -> Size:
         """Return 1 x 1 x C."""
         need_images(size)
-        return Size("SSC", (1, 1, size.channels))
+        return Size(size.format, (1, 1, size.channels))
 
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the pooling."""

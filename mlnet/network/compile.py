@@ -60,7 +60,7 @@ def _program(network: Resolved, last: int, *, training: bool, random: bool = Tru
             (node_of[index],) = sources
         else:
             node_of[index] = len(nodes)
-            nodes.append(Node(layer.Name, call.operation, sources, call.parameters, call.attributes, call.random))
+            nodes.append(Node(name=layer.Name, inputs=sources, **vars(call)))
     return Program(tuple(nodes))
 
 
