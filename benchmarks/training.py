@@ -22,7 +22,7 @@ from mlnet.engines.select import select_engine
 from mlnet.network.resolve import resolve
 from mlnet.randomness import spawn_generators
 from mlnet.training.loop import Trainer
-from mlnet.training.train import initialized, training_data
+from mlnet.training.prepare import initialized, training_data
 
 BATCHES = 20
 
@@ -40,7 +40,7 @@ def ours(workload: Workload, acceleration: str) -> Callable[[], None]:
         Acceleration=acceleration,
     )
     generators = spawn_generators()
-    training, network = training_data(resolve(workload.layers), x, y)
+    training, network = training_data(resolve(workload.layers), x, y, options)
     network = initialized(network, training.predictors, options, generators.initialization)
     trainer = Trainer(network, select_engine(acceleration), training, None, options, generators, lambda progress: False)
     iterations: Iterator[Any] = trainer.iterations()

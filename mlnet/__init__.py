@@ -34,7 +34,7 @@ from mlnet.layers.combination import (
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
-from mlnet.layers.input import featureInputLayer, imageInputLayer
+from mlnet.layers.input import featureInputLayer, imageInputLayer, sequenceInputLayer
 from mlnet.layers.linear import fullyConnectedLayer
 from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
 from mlnet.layers.output import classificationLayer, regressionLayer
@@ -116,6 +116,7 @@ __all__ = [
     "removeLayers",
     "replaceLayer",
     "rng",
+    "sequenceInputLayer",
     "setL2Factor",
     "setLearnRateFactor",
     "sigmoidLayer",

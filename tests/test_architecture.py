@@ -52,7 +52,7 @@ def room_of(module: str) -> str | None:
         return None
     if parts[0] != "engines" or len(parts) == 1:
         return parts[0]
-    return "engines/seam" if parts[1] in ("base", "program") else f"engines/{parts[1]}"
+    return "engines/seam" if parts[1] in ("base", "program", "packing") else f"engines/{parts[1]}"
 
 
 def modules() -> dict[str, Path]:

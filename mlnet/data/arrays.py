@@ -92,12 +92,15 @@ class Predictors:
             raise DataError(f"{where} needs to return shape {shape}, but returned {result.shape}.")
         return to_engine(result, self._format)
 
+    def lengths(self, index: Index) -> None:
+        """Return None: these are no sequences."""
+
     def check_finite(self) -> None:
         """Raise `DataError` with the number of the first observation that has NaN or Inf."""
         check_finite(self._x, self._where)
 
 
-def check_finite(x: np.ndarray, where: str) -> None:
+def check_finite(x: np.ndarray, where: str, unit: str = "observation") -> None:
     """Raise `DataError` with the number (from 1) of the first observation, along the first axis, with NaN or Inf."""
     if x.dtype.kind not in "fc":
         return
@@ -109,9 +112,7 @@ def check_finite(x: np.ndarray, where: str) -> None:
         if not finite.all():
             first = chunk.start + int(np.argmin(finite))
             has = "a number too large for single precision" if np.isfinite(x[first]).all() else "NaN or Inf"
-            raise DataError(
-                f"{where}: needs finite numbers, but observation {first + 1} has {has}. Clean the data first."
-            )
+            raise DataError(f"{where}: needs finite numbers, but {unit} {first + 1} has {has}. Clean the data first.")
 
 
 def chunks(count: int, size: int, elements: int = 1 << 20) -> Iterator[slice]:

@@ -23,8 +23,8 @@ class Node:
     """One operation of a program.
 
     ``inputs`` are numbers of earlier nodes, -1 for the data. ``parameters`` names the arrays that follow the inputs,
-    in the operation's order; their values come from a table keyed by (``name``, parameter). ``random`` operations take a
-    ``generator``. Operations along time have a rule ``time``: they take their first input padded, with ``lengths``; all
+    in the operation's order; their values come from a table keyed by (``name``, parameter). ``random`` operations take
+    a ``generator``. Operations along time have a rule ``time``: they take their first input padded, with ``lengths``; all
     others see packed sequences (`mlnet.engines.packing`).
     """
 
@@ -95,6 +95,10 @@ class StepPlan:
                 self.saved.append(saved)
                 self.lengths.append(steps)
         return self.outputs[-1] if count else x
+
+    def output_lengths(self) -> np.ndarray | None:
+        """Return the lengths of the sequences that `forward` returned last; None where there are none."""
+        return self.lengths_of(len(self.outputs) - 1)
 
     def lengths_of(self, number: int) -> np.ndarray | None:
         """Return the lengths of the sequences that a node put out last, -1 for the data; None where there are none."""

@@ -45,6 +45,11 @@ class Size:
         return f"size {self}" if self.spatial else str(self)
 
     @property
+    def is_flat(self) -> bool:
+        """Whether there is one element for each channel."""
+        return self.count == self.channels
+
+    @property
     def is_sequence(self) -> bool:
         """Whether observations are sequences."""
         return self.format.endswith("T")

@@ -251,3 +251,78 @@ def featureInputLayer() -> None:
                           Mean: []
              StandardDeviation: []
     """
+
+
+def _sequence_size(value: Any) -> Any:
+    if np.size(value) == 1:
+        return integer().convert(value)
+    if np.size(value) not in (3, 4):
+        raise Refused
+    return row(integer(), int(np.size(value)), expand=False).convert(value)
+
+
+class SequenceInputLayer(InputLayer):
+    """Takes sequences."""
+
+    type_name = "Sequence Input"
+    base_name = "sequenceinput"
+    table = layer_table(
+        Option(
+            "InputSize",
+            None,
+            Rule(
+                "a number of features, [height width channels] or [height width depth channels]",
+                _sequence_size,
+                (0, 1.5, [2, 3], [28, 28, 0], "x", None),
+            ),
+            "Size of one time step.",
+            Group.PLAIN,
+            Argument.REQUIRED,
+        ),
+        Option("MinLength", 1, integer(), "Fewest time steps that a sequence may have.", Group.PLAIN),
+        _SPLIT,
+        *_normalization_options("none", ("channel", "element", "all")),
+    )
+
+    def description(self) -> str:
+        """Return e.g. "Sequence input with 12 dimensions"."""
+        return f"Sequence input with {'x'.join(str(n) for n in np.ravel(self.InputSize))} dimensions"
+
+    def size(self) -> Size:
+        """Return the size of one time step, with twice the channels for split complex data."""
+        *spatial, channels = np.ravel(self.InputSize).tolist()
+        factor = 2 if self.SplitComplexInputs else 1
+        return Size("S" * len(spatial) + "CT", (*spatial, channels * factor))
+
+
+@constructs(SequenceInputLayer)
+def sequenceInputLayer() -> None:
+    """Create a layer that takes sequences of vectors or images and normalizes them.
+
+    Data are lists of arrays, features x time steps or height x width x channels x time steps, of any lengths. The
+    normalizations are those of `imageInputLayer`; statistics are taken over all time steps of all sequences.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is missing, not allowed or misspelt.
+
+    Examples
+    --------
+    >>> from mlnet import sequenceInputLayer
+    >>> sequenceInputLayer(4, Normalization='rescale-symmetric')
+      SequenceInputLayer with properties:
+    <BLANKLINE>
+                          Name: ''
+                     InputSize: 4
+                     MinLength: 1
+            SplitComplexInputs: 0
+    <BLANKLINE>
+       Hyperparameters
+                 Normalization: 'rescale-symmetric'
+        NormalizationDimension: 'auto'
+                           Max: []
+                           Min: []
+    """

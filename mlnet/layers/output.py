@@ -94,7 +94,7 @@ class ClassificationOutputLayer(OutputLayer):
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield scores that are not one number for each class."""
-        if size.count != size.channels:
+        if not size.is_flat:
             fix = "Put fullyConnectedLayer(number of classes) and softmaxLayer() before it."
             yield SizeError("one score for each class", f"an input of {size.text}", fix)
         elif self.class_names() and len(self.class_names()) != size.channels:

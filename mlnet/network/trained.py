@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.data.arrays import Predictors
 from mlnet.data.layout import columns_of, from_engine
+from mlnet.data.sequences import SequencePredictors, unpack
 from mlnet.engines.program import StepPlan
 from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
+from mlnet.layers.input import SequenceInputLayer
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.layer_array import LayerArray
@@ -79,7 +81,7 @@ class TrainedNetwork(Shown):
         ]
         return LayerGraph(layers, wires)
 
-    def predict(self, X: Any, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+    def predict(self, X: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N803
         """Return what the network puts out for ``X``; see `mlnet.predict`."""
         return predict(self, X, *args, **kwargs)
 
@@ -87,7 +89,7 @@ class TrainedNetwork(Shown):
         """Return the class of each observation of ``X``; see `mlnet.classify`."""
         return classify(self, X, *args, **kwargs)
 
-    def activations(self, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+    def activations(self, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> Any:  # noqa: N803
         """Return what a layer puts out for ``X``; see `mlnet.activations`."""
         return activations(self, X, layer, *args, **kwargs)
 
@@ -113,14 +115,15 @@ class DAGNetwork(TrainedNetwork):
         return self.to_graph().Connections
 
 
-def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N803
     """Return what a network puts out for data, computed in mini-batches.
 
     Parameters
     ----------
     net : SeriesNetwork or DAGNetwork
-    X : array
-        Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C).
+    X : array, or list of arrays
+        Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or
+        (H, W, C, S) arrays, also one of them.
     MiniBatchSize : positive integer, default 128
         Observations that are computed at a time; the result does not depend on it.
     Acceleration : 'auto' or 'none', default 'auto'
@@ -131,7 +134,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarra
     Returns
     -------
     ndarray, float32
-        (N, K) scores of the K classes or responses; (H, W, C, N) where the network puts out images.
+        (N, K) scores of the K classes or responses; (H, W, C, N) where the network puts out images. Where it puts out
+        sequences, a list of (K, S) arrays, or one array for one sequence that was not in a list.
 
     Raises
     ------
@@ -142,11 +146,13 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> np.ndarra
     """
     options = _PredictOptions(*args, **kwargs)
     network = _network(net, "predict")
-    batches = list(_batches(network, X, options, None))
-    result = np.concatenate(batches)
-    if network.output_size.count == network.output_size.channels:
-        return result.reshape(len(result), -1)
-    return from_engine(result, network.output_size.format)
+    result, size = _run(network, X, options, network.output_index), network.output_size
+    is_flat = size.is_flat
+    if size.is_sequence:
+        whole = result if isinstance(result, list) else [result]
+        whole = [each.reshape(size.channels, -1) if is_flat else each for each in whole]
+        return whole if isinstance(result, list) else whole[0]
+    return result.reshape(len(result), -1) if is_flat else from_engine(result, size.format)
 
 
 def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs: Any) -> Any:  # noqa: N803
@@ -164,7 +170,8 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     Returns
     -------
     categorical
-        (N,) classes; undefined where a score is NaN.
+        (N,) classes; undefined where a score is NaN. Where the network puts out sequences, a list with the classes of
+        the time steps of each.
     ndarray, float32
         (N, K) scores, with ``nargout=2``.
 
@@ -186,12 +193,20 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     if not isinstance(output, ClassificationOutputLayer):
         raise NetworkError(f"classify: needs a network with a classification layer, but it ends with {output.where()}.")
     scores = predict(net, X, **options._values)
-    codes = np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1))
-    labels = categorical.from_codes(codes, output.class_names())
+    names = output.class_names()
+    if network.output_size.is_sequence:
+        labels = [_labels(each.T, names) for each in scores] if isinstance(scores, list) else _labels(scores.T, names)
+    else:
+        labels = _labels(scores, names)
     return labels if nargout == 1 else (labels, scores)
 
 
-def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> np.ndarray:  # noqa: N803
+def _labels(scores: np.ndarray, names: list[str]) -> categorical:
+    """Return the class with the highest score in each row."""
+    return categorical.from_codes(np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1)), names)
+
+
+def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> Any:  # noqa: N803
     """Return what one layer puts out for data, computed in mini-batches.
 
     Parameters
@@ -203,7 +218,7 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
         Name of the layer, or its number counted from 1.
     OutputAs : 'channels', 'rows' or 'columns', default 'channels'
         'channels': (H, W, C, N), for layers without spatial dimensions (C, N). 'rows': (N, elements), 'columns':
-        (elements, N), with height fastest, then width, then channels.
+        (elements, N), with height fastest, then width, then channels. Sequences are always a list of (..., C, S).
 
     Returns
     -------
@@ -220,7 +235,9 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     network = _network(net, "activations")
     last = _layer_index(network, layer)
     size = network.sizes[last]
-    result = np.concatenate(list(_batches(network, X, options, last)))
+    result = _run(network, X, options, last)
+    if isinstance(result, list):
+        return result
     result = result.reshape(len(result), *size.dims)
     if options.OutputAs == "channels":
         return from_engine(result, size.format) if size.spatial else result.T
@@ -228,23 +245,41 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     return rows if options.OutputAs == "rows" else rows.T
 
 
-def _batches(network: Resolved, X: Any, options: Declared, last: int | None) -> Iterator[np.ndarray]:  # noqa: N803
-    """Yield the output of layer ``last`` for each mini-batch."""
+def _run(network: Resolved, X: Any, options: Declared, last: int) -> Any:  # noqa: N803
+    """Return what layer ``last`` puts out, in the engines' order; sequences as in MATLAB."""
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     plan = StepPlan(engine, prediction_program(network, last))
     values = parameter_values(network.layers)
     predictors = predictors_for(network, X, f"{options.constructor_name}: X")
+    outputs, sequences = [], []
     for start in range(0, len(predictors), options.MiniBatchSize):
-        batch = predictors.batch(slice(start, start + options.MiniBatchSize))
-        yield plan.forward(batch, values).copy()
+        index = slice(start, start + options.MiniBatchSize)
+        output = plan.forward(predictors.batch(index), values, lengths=predictors.lengths(index))
+        lengths = plan.output_lengths()
+        if lengths is None:
+            outputs.append(output.copy())
+        else:
+            sequences += unpack(output.copy(), lengths)
+    if not sequences:
+        return np.concatenate(outputs)
+    return sequences[0] if isinstance(predictors, SequencePredictors) and predictors.is_single else sequences
 
 
-def predictors_for(network: Resolved, X: Any, where: str) -> Predictors:  # noqa: N803
-    """Return ``X`` as mini-batches for the input layer of a network."""
+def predictors_for(
+    network: Resolved,
+    X: Any,  # noqa: N803
+    where: str,
+    keep: str = "all",
+) -> Predictors | SequencePredictors:
+    """Return ``X`` as mini-batches for the input layer of a network; ``keep`` is for sequences, see `Steps`."""
     (layer,) = network.input_layers
     function = layer.Normalization if callable(layer.Normalization) else None
-    size = layer.size()
-    return Predictors(X, size.format, size.dims, split_complex=layer.SplitComplexInputs, function=function, where=where)
+    size, split = layer.size(), layer.SplitComplexInputs
+    if isinstance(layer, SequenceInputLayer):
+        return SequencePredictors(
+            X, size.dims, split_complex=split, function=function, min_length=layer.MinLength, keep=keep, where=where
+        )
+    return Predictors(X, size.format, size.dims, split_complex=split, function=function, where=where)
 
 
 def _network(net: Any, function: str) -> Resolved:

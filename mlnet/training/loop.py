@@ -122,10 +122,12 @@ class Trainer:
             for start in range(0, self._count - size + 1, size):
                 yield epoch, self._observations(start, start + size)
 
-    def _all_batches(self) -> Iterator[np.ndarray]:
+    def _all_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
+        predictors = self._data.predictors
         for start in range(0, self._count, self._batch_size):
-            yield self._data.predictors.batch(self._observations(start, start + self._batch_size))
+            index = self._observations(start, start + self._batch_size)
+            yield predictors.batch(index), predictors.lengths(index)
 
     def _observations(self, start: int, stop: int) -> slice | np.ndarray:
         return slice(start, min(stop, self._count)) if self.options.Shuffle == "never" else self._order[start:stop]
@@ -134,8 +136,9 @@ class Trainer:
         """Run one mini-batch forward and backward and change the parameters."""
         options, parameters = self.options, self.parameters
         x, targets = self._data.predictors.batch(index), self._data.targets.batch(index)
-        z = self._plan.forward(x, parameters.values, self._generators.dropout)
-        result, saved = self.objective.evaluate(z, targets, self._loss_workspace)
+        lengths = self._data.predictors.lengths(index)
+        z = self._plan.forward(x, parameters.values, self._generators.dropout, lengths=lengths)
+        result, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
         if not math.isfinite(result.loss):
             raise TrainingError(self._diverged(result.loss, epoch, iteration))
         gradients, _ = self._plan.backward(

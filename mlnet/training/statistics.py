@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from mlnet.data.arrays import Predictors, chunks
+from mlnet.data.sequences import SequencePredictors
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.base import Layer
@@ -49,7 +50,7 @@ def missing_statistics(layer: InputLayer, *, reset: bool) -> list[str]:
     return [name for name in layer.statistics() if reset or not getattr(layer, name).size]
 
 
-def with_input_statistics(layer: InputLayer, predictors: Predictors, *, reset: bool) -> InputLayer:
+def with_input_statistics(layer: InputLayer, predictors: Predictors | SequencePredictors, *, reset: bool) -> InputLayer:
     """Return a copy of the input layer with the statistics of its normalization set.
 
     Given statistics are kept where ``reset`` is false. Statistics are taken over the whole training set: for each
@@ -76,7 +77,7 @@ def with_input_statistics(layer: InputLayer, predictors: Predictors, *, reset: b
     return layer.replaced(**values)
 
 
-def _statistics(predictors: Predictors, axes: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _statistics(predictors: Predictors | SequencePredictors, axes: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Return mean, deviation and range of all data, reading them in chunks."""
     moments = Moments()
     highest: np.ndarray | None = None
@@ -134,9 +135,9 @@ def population_statistics(
     network: Resolved,
     engine: Engine,
     values: dict[Key, np.ndarray],
-    batches: Callable[[], Iterable[np.ndarray]],
+    batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray | None]]],
 ) -> dict[Key, np.ndarray]:
-    """Return mean and variance of the input of every batch-normalization layer over all ``batches``.
+    """Return mean and variance of the input of every batch-normalization layer over all ``batches`` (x, lengths).
 
     One pass with the final parameters and without dropout. The input of a layer is what the layers below put out in
     that pass, in which batch-normalization layers normalize by the mini-batch, as in training. Variances are divided by
@@ -147,8 +148,8 @@ def population_statistics(
     if not nodes:
         return {}
     moments = {name: Moments() for name in nodes.values()}
-    for x in batches():
-        plan.forward(x, values, last=max(nodes))
+    for x, lengths in batches():
+        plan.forward(x, values, last=max(nodes), lengths=lengths)
         for number, name in nodes.items():
             saved = plan.saved[number]
             count = plan.outputs[number].size // saved.mean.size

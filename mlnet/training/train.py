@@ -6,28 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import Predictors
-from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.select import select_engine
-from mlnet.errors import DataError, NetworkError, NotSupportedError, OptionError
-from mlnet.labels import categorical
-from mlnet.layers.base import Layer
-from mlnet.layers.input import InputLayer
-from mlnet.layers.normalization import BatchNormalizationLayer
-from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
-from mlnet.network.initialize import initialize
+from mlnet.errors import NotSupportedError, OptionError
 from mlnet.network.layer_graph import LayerGraph
-from mlnet.network.resolve import Resolved, resolve
-from mlnet.network.trained import DAGNetwork, SeriesNetwork, predictors_for
+from mlnet.network.resolve import resolve
+from mlnet.network.trained import DAGNetwork, SeriesNetwork
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.structure import Structure
 from mlnet.training.loop import STOPPED, Trainer
 from mlnet.training.options import TrainingOptions, check_supported
+from mlnet.training.prepare import check_mini_batch, data_set, initialized, training_data
 from mlnet.training.reporter import Reporter
-from mlnet.training.statistics import missing_statistics, with_input_statistics, with_values
-from mlnet.training.validation import DataSet, Result
+from mlnet.training.statistics import with_values
+from mlnet.training.validation import Result
 
 
 def trainNetwork(*args: Any, nargout: int = 1) -> Any:
@@ -95,12 +88,12 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers)
-    data, network = training_data(network, X, Y)
-    _check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
+    data, network = training_data(network, X, Y, options)
+    check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
     validation = None
     if not is_empty(options.ValidationData):
         predictors, responses = options.ValidationData
-        validation, _ = _data_set(network, predictors, responses, "trainNetwork: ValidationData: ")
+        validation, _ = data_set(network, predictors, responses, "trainNetwork: ValidationData: ")
 
     if options.Verbose:
         print("Training on single CPU.", flush=True)
@@ -132,71 +125,6 @@ def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
     if not isinstance(args[3], TrainingOptions):
         raise OptionError(f"trainNetwork: needs options from trainingOptions, but got {describe(args[3])}.")
     return args
-
-
-def training_data(network: Resolved, X: Any, Y: Any) -> tuple[DataSet, Resolved]:  # noqa: N803
-    """Return the training set, and the network that knows its classes or responses."""
-    data, network = _data_set(network, X, Y, "trainNetwork: ")
-    if isinstance(data.targets, ClassTargets) and data.targets.present() < 2:
-        raise DataError("trainNetwork: Y: needs observations of at least 2 classes, but all have the same one.")
-    if len(data.predictors) < 2:
-        raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
-    return data, network
-
-
-def _data_set(network: Resolved, X: Any, Y: Any, where: str) -> tuple[DataSet, Resolved]:  # noqa: N803
-    """Return the data as mini-batches, and the network with classes or response names in its output layer."""
-    predictors = predictors_for(network, X, f"{where}X")
-    size, output, count = network.output_size, network.output_layer, len(predictors)
-    targets: ClassTargets | ResponseTargets
-    if isinstance(output, ClassificationOutputLayer):
-        targets = ClassTargets(Y, output.class_names(), count, f"{where}Y")
-        found = len(targets.classes)
-        if (found, size.channels) != (size.channels, size.count):
-            raise DataError(
-                f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "
-                f"Change the last fullyConnectedLayer to {found}."
-            )
-        named: OutputLayer = output.replaced(Classes=categorical.from_codes(np.arange(found), targets.classes))
-    else:
-        assert isinstance(output, RegressionOutputLayer)
-        targets = ResponseTargets(Y, size.dims, count, f"{where}Y")
-        named = output.replaced(ResponseNames=_response_names(output, size.channels))
-    predictors.check_finite()
-    return DataSet(predictors, targets), network.with_output_layer(named)
-
-
-def initialized(
-    network: Resolved, predictors: Predictors, options: TrainingOptions, generator: np.random.Generator
-) -> Resolved:
-    """Return the network with the statistics of its input layer and all learnables set."""
-    reset = options.ResetInputNormalization
-    layers: list[Layer] = []
-    for index, layer in enumerate(network.layers):
-        if isinstance(layer, InputLayer):
-            if options.Verbose and missing_statistics(layer, reset=reset):
-                print("Initializing input data normalization.", flush=True)
-            layers.append(with_input_statistics(layer, predictors, reset=reset))
-        else:
-            layers.append(initialize(layer, network.input_size(index), generator))
-    return network.with_layers(layers)
-
-
-def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
-    if layer.ResponseNames:
-        return list(layer.ResponseNames)
-    return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
-
-
-def _check_mini_batch(network: Resolved, size: int) -> None:
-    """Refuse batch normalization over a single value, which would put out nothing but the offset."""
-    for index, layer in enumerate(network.layers):
-        positions = network.input_size(index).count // network.input_size(index).channels
-        if isinstance(layer, BatchNormalizationLayer) and size * positions == 1:
-            raise NetworkError(
-                f"Layer {index + 1} '{layer.Name}' ({layer.type_name}): needs more than one value per channel in a "
-                "mini-batch, but got 1. Raise MiniBatchSize, or remove the layer."
-            )
 
 
 def _info(trainer: Trainer, final: Result | None) -> Structure:

@@ -9,19 +9,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlnet.data.arrays import Predictors
+from mlnet.data.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
 
-Targets = ClassTargets | ResponseTargets
+Targets = ClassTargets | ResponseTargets | SequenceClassTargets | SequenceResponseTargets
 
 
 class DataSet(NamedTuple):
     """Predictors and their targets."""
 
-    predictors: Predictors
+    predictors: Predictors | SequencePredictors
     targets: Targets
 
 
@@ -43,9 +44,15 @@ class Objective:
         if self.is_classification and not isinstance(layer.ClassWeights, str):
             self._weights = np.asarray(layer.ClassWeights)
 
-    def evaluate(self, z: np.ndarray, targets: np.ndarray, workspace: Any) -> tuple[Result, Any]:
-        """Return loss and metric of a mini-batch, and the record that `gradient` needs."""
-        scores, loss, saved = self._loss.forward(z, targets, weights=self._weights, workspace=workspace)
+    def evaluate(
+        self, z: np.ndarray, targets: np.ndarray, workspace: Any, lengths: np.ndarray | None = None
+    ) -> tuple[Result, Any]:
+        """Return loss and metric of a mini-batch, and the record that `gradient` needs.
+
+        With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps.
+        """
+        shares = None if lengths is None else np.repeat(1 / (len(lengths) * lengths), lengths)
+        scores, loss, saved = self._loss.forward(z, targets, weights=self._weights, shares=shares, workspace=workspace)
         if self.is_classification:
             predicted = scores.reshape(-1, scores.shape[-1]).argmax(axis=1)
             return Result(loss, 100 * np.count_nonzero(predicted == targets.ravel()) / len(predicted)), saved
@@ -72,8 +79,10 @@ class Validator:
         loss = metric = 0.0
         for start in range(0, count, self._size):
             index = slice(start, min(start + self._size, count))
-            z = self._plan.forward(self._data.predictors.batch(index), values)
-            result, _ = self._objective.evaluate(z, self._data.targets.batch(index), workspace)
+            lengths = self._data.predictors.lengths(index)
+            z = self._plan.forward(self._data.predictors.batch(index), values, lengths=lengths)
+            targets = self._data.targets.batch(index)
+            result, _ = self._objective.evaluate(z, targets, workspace, self._plan.output_lengths())
             share = (index.stop - index.start) / count
             loss += share * result.loss
             metric += share * (result.metric if self._objective.is_classification else result.metric**2)

@@ -13,6 +13,7 @@ from mlnet.options import Option
 REQUIRED: dict[str, tuple[Any, ...]] = {
     "imageInputLayer": ([28, 28, 3],),
     "featureInputLayer": (4,),
+    "sequenceInputLayer": (4,),
     "convolution2dLayer": (3, 16),
     "fullyConnectedLayer": (10,),
     "batchNormalizationLayer": (),
@@ -85,6 +86,7 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "Beta": _NUMBER,
     "K": _NUMBER,
     "NumInputs": _WHOLE,
+    "MinLength": _WHOLE,
     "Dim": _WHOLE,
     "Ceiling": _NUMBER,
     "Probability": [(0, 0), (0.5, 0.5), (np.float32(0.25), 0.25)],
@@ -103,6 +105,7 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
 }
 _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
+    ("sequenceInputLayer", "InputSize"): [*_WHOLE, ([8, 9, 2], [8, 9, 2]), ((8, 9, 3, 2), [8, 9, 3, 2])],
     ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
     ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
     ("leakyReluLayer", "Scale"): _NUMBER,

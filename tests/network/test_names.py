@@ -14,6 +14,7 @@ BASES = {
     "fullyConnectedLayer": "fc",
     "batchNormalizationLayer": "batchnorm",
     "crossChannelNormalizationLayer": "crossnorm",
+    "sequenceInputLayer": "sequenceinput",
     "reluLayer": "relu",
     "leakyReluLayer": "leakyrelu",
     "clippedReluLayer": "clippedrelu",

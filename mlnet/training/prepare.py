@@ -1,0 +1,113 @@
+"""From what the user gives to what the training loop takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlnet.data.arrays import Predictors
+from mlnet.data.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
+from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.errors import DataError, NetworkError
+from mlnet.labels import categorical
+from mlnet.layers.base import Layer
+from mlnet.layers.input import InputLayer
+from mlnet.layers.normalization import BatchNormalizationLayer
+from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
+from mlnet.network.initialize import initialize
+from mlnet.network.resolve import Resolved
+from mlnet.network.trained import predictors_for
+from mlnet.training.options import TrainingOptions
+from mlnet.training.statistics import missing_statistics, with_input_statistics
+from mlnet.training.validation import DataSet, Targets
+
+
+def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -> tuple[DataSet, Resolved]:  # noqa: N803
+    """Return the training set, and the network that knows its classes or responses."""
+    keep = "all"
+    if options.SequenceLength == "shortest":
+        keep = "first" if options.SequencePaddingDirection == "right" else "last"
+    data, network = data_set(network, X, Y, "trainNetwork: ", keep)
+    if isinstance(data.targets, (ClassTargets, SequenceClassTargets)) and data.targets.present() < 2:
+        raise DataError("trainNetwork: Y: needs observations of at least 2 classes, but all have the same one.")
+    if len(data.predictors) < 2 and not network.output_size.is_sequence:
+        raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
+    return data, network
+
+
+def data_set(
+    network: Resolved,
+    X: Any,  # noqa: N803
+    Y: Any,  # noqa: N803
+    where: str,
+    keep: str = "all",
+) -> tuple[DataSet, Resolved]:
+    """Return the data as mini-batches, and the network with classes or response names in its output layer.
+
+    ``keep`` is for sequences, see `mlnet.data.sequences.Steps`.
+    """
+    predictors = predictors_for(network, X, f"{where}X", keep)
+    size, output, count = network.output_size, network.output_layer, len(predictors)
+    steps = predictors.steps if isinstance(predictors, SequencePredictors) and size.is_sequence else None
+    targets: Targets
+    if isinstance(output, ClassificationOutputLayer):
+        given = output.class_names()
+        targets = (
+            ClassTargets(Y, given, count, f"{where}Y")
+            if steps is None
+            else SequenceClassTargets(Y, given, steps, f"{where}Y")
+        )
+        found = len(targets.classes)
+        if (found, size.channels) != (size.channels, size.count):
+            raise DataError(
+                f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "
+                f"Change the last fullyConnectedLayer to {found}."
+            )
+        named: OutputLayer = output.replaced(Classes=categorical.from_codes(np.arange(found), targets.classes))
+    else:
+        assert isinstance(output, RegressionOutputLayer)
+        targets = (
+            ResponseTargets(Y, size.dims, count, f"{where}Y")
+            if steps is None
+            else SequenceResponseTargets(Y, size.dims[-1:] if size.is_flat else size.dims, steps, f"{where}Y")
+        )
+        named = output.replaced(ResponseNames=_response_names(output, size.channels))
+    predictors.check_finite()
+    return DataSet(predictors, targets), network.with_output_layer(named)
+
+
+def initialized(
+    network: Resolved,
+    predictors: Predictors | SequencePredictors,
+    options: TrainingOptions,
+    generator: np.random.Generator,
+) -> Resolved:
+    """Return the network with the statistics of its input layer and all learnables set."""
+    reset = options.ResetInputNormalization
+    layers: list[Layer] = []
+    for index, layer in enumerate(network.layers):
+        if isinstance(layer, InputLayer):
+            if options.Verbose and missing_statistics(layer, reset=reset):
+                print("Initializing input data normalization.", flush=True)
+            layers.append(with_input_statistics(layer, predictors, reset=reset))
+        else:
+            layers.append(initialize(layer, network.input_size(index), generator))
+    return network.with_layers(layers)
+
+
+def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
+    if layer.ResponseNames:
+        return list(layer.ResponseNames)
+    return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
+
+
+def check_mini_batch(network: Resolved, size: int) -> None:
+    """Refuse batch normalization over a single value, which would put out nothing but the offset."""
+    for index, layer in enumerate(network.layers):
+        positions = network.input_size(index).count // network.input_size(index).channels
+        if isinstance(layer, BatchNormalizationLayer) and size * positions == 1:
+            raise NetworkError(
+                f"Layer {index + 1} '{layer.Name}' ({layer.type_name}): needs more than one value per channel in a "
+                "mini-batch, but got 1. Raise MiniBatchSize, or remove the layer."
+            )

@@ -1,0 +1,181 @@
+"""Training and predicting sequences of different lengths."""
+
+import numpy as np
+import pytest
+
+from mlnet import (
+    DataError,
+    batchNormalizationLayer,
+    categorical,
+    classificationLayer,
+    fullyConnectedLayer,
+    regressionLayer,
+    reluLayer,
+    rng,
+    sequenceInputLayer,
+    softmaxLayer,
+    trainingOptions,
+    trainNetwork,
+)
+from mlnet.data.sequences import SequencePredictors, Steps
+
+LENGTHS = (5, 1, 9, 4, 7, 3, 3, 8)
+
+
+def sequences(channels=3, lengths=LENGTHS):
+    generator = np.random.default_rng(0)
+    return [generator.normal(1000, 2, (channels, length)) for length in lengths]
+
+
+def options(**changes):
+    return trainingOptions(
+        "sgdm", **{"MaxEpochs": 3, "MiniBatchSize": 3, "Verbose": False, "Shuffle": "never", **changes}
+    )
+
+
+def regressor(channels=3):
+    return [
+        sequenceInputLayer(channels, Normalization="zerocenter"),
+        batchNormalizationLayer(),
+        fullyConnectedLayer(1),
+        regressionLayer(),
+    ]
+
+
+def test_statistics_are_those_of_the_real_time_steps():
+    x = sequences()
+    net = trainNetwork(x, [each[:1] - 1000 for each in x], regressor(), options(InitialLearnRate=1e-3))
+    together = np.concatenate(x, axis=1)
+    np.testing.assert_allclose(net.Layers[0].Mean.ravel(), together.mean(axis=1), rtol=1e-6)
+    centred = together - net.Layers[0].Mean.reshape(-1, 1)
+    bn = net.Layers[1]
+    assert bn.TrainedMean.shape == (3, 1)
+    np.testing.assert_allclose(bn.TrainedMean.ravel(), centred.mean(axis=1), atol=1e-4)
+    np.testing.assert_allclose(bn.TrainedVariance.ravel(), centred.var(axis=1), rtol=1e-4)
+
+
+def test_loss_is_the_mean_over_time_steps_and_then_over_sequences():
+    x = sequences()
+    layers = [
+        sequenceInputLayer(3),
+        fullyConnectedLayer(2, Weights=np.ones((2, 3)) / 1000, WeightLearnRateFactor=0, BiasLearnRateFactor=0),
+        regressionLayer(),
+    ]
+    y = [np.stack([each[0] / 1000, each[1] / 500]) for each in x]
+    _, info = trainNetwork(x, y, layers, options(MaxEpochs=1), nargout=2)
+    errors = [
+        ((each.sum(axis=0) / 1000 - target) ** 2).sum(axis=0).mean() / 2 for each, target in zip(x, y, strict=True)
+    ]
+    np.testing.assert_allclose(info.TrainingLoss, [np.mean(errors[:3]), np.mean(errors[3:6])], rtol=1e-5)
+
+
+def test_sequence_classification_learns_and_predicts_lists():
+    rng(0)
+    x = [each - 1000 for each in sequences(lengths=LENGTHS * 6)]
+    y = [categorical(np.where(each[0] > 0, "up", "down"), ["up", "down"]) for each in x]
+    layers = [
+        sequenceInputLayer(3),
+        fullyConnectedLayer(8),
+        reluLayer,
+        fullyConnectedLayer(2),
+        softmaxLayer,
+        classificationLayer,
+    ]
+    opts = options(MaxEpochs=20, MiniBatchSize=8, InitialLearnRate=0.1, ValidationData=(x[:8], y[:8]))
+    net, info = trainNetwork(x, y, layers, opts, nargout=2)
+    labels, scores = net.classify(x, nargout=2)
+    assert [len(each) for each in labels] == [each.shape[1] for each in x]
+    assert [each.shape for each in scores] == [(2, each.shape[1]) for each in x]
+    assert np.mean(np.concatenate([a == b for a, b in zip(labels, y, strict=True)])) > 0.95
+    assert info.FinalValidationAccuracy > 95
+    np.testing.assert_allclose(net.predict(x[2]), scores[2], atol=1e-6)
+    np.testing.assert_allclose(net.predict(x, MiniBatchSize=1)[5], scores[5], atol=1e-6)
+    assert net.activations(x, 2)[3].shape == (8, LENGTHS[3])
+    assert (net.classify(x[0]) == labels[0]).all()
+
+
+@pytest.mark.parametrize(("direction", "expected"), [("right", slice(0, 2)), ("left", slice(-2, None))])
+def test_shortest_keeps_one_end(direction, expected):
+    keep = "first" if direction == "right" else "last"
+    x = sequences(lengths=(5, 2, 9))
+    source = SequencePredictors(x, (3,), keep=keep)
+    batch = source.batch(slice(0, 3), np.float64)
+    np.testing.assert_array_equal(batch, np.concatenate([each[:, expected].T for each in x]))
+    assert source.lengths(slice(0, 3)).tolist() == [2, 2, 2]
+    assert source.lengths(slice(2, 3)).tolist() == [9]
+    y = [each[:1] - 1000 for each in x]
+    opts = options(SequenceLength="shortest", SequencePaddingDirection=direction, InitialLearnRate=1e-3)
+    assert np.isfinite(trainNetwork(x, y, regressor(), opts, nargout=2)[1].TrainingLoss).all()
+
+
+def test_steps():
+    steps = Steps(np.array([5, 2, 9]), "last")
+    assert steps.slices(np.array([0, 2])) == [slice(0, 5), slice(4, 9)]
+    assert Steps(np.array([5, 2])).slices(slice(0, 2)) == [slice(0, 5), slice(0, 2)]
+
+
+def test_one_long_sequence_without_a_list():
+    x = np.sin(np.linspace(0, 20, 200))[np.newaxis]
+    layers = [sequenceInputLayer(1), fullyConnectedLayer(1), regressionLayer()]
+    net = trainNetwork(x, 2 * x, layers, options(MaxEpochs=200, InitialLearnRate=0.1))
+    np.testing.assert_allclose(net.predict(x), 2 * x, atol=0.01)
+    assert net.predict(x).shape == (1, 200)
+
+
+X = sequences()
+Y = [each[:1] for each in X]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "text"),
+    [
+        ([each.T for each in X], Y, r"sequence 1: needs size 3 x time steps, but got 5x3\. Features and time are exch"),
+        (X[0][:2], Y[0], "sequence 1: needs size 3 x time steps, but got 2x5"),
+        ([*X[:2], X[2][:2]], Y[:3], "sequence 3: needs size 3"),
+        ([*X[:2], np.where(X[2] > 1003, np.nan, X[2])], Y[:3], r"sequence 3: needs finite numbers, but time step \d"),
+        ([*X[:2], "abc"], Y[:3], "sequence 3: needs a numeric array"),
+        ([], [], "at least one sequence"),
+        (X, Y[:-1], "8 entries, one for each sequence of X, but got 7"),
+        (X, [*Y[:-1], Y[0]], "sequence 8: needs 8 time steps, as X has, but got 5"),
+        (X, np.zeros((8, 1)), "needs a list with an entry for each of the 8 sequences"),
+        ([each + 1j for each in X], Y, "sequence 1: needs real numbers"),
+    ],
+)
+def test_bad_sequences(x, y, text):
+    with pytest.raises(DataError, match=text):
+        trainNetwork(x, y, regressor(), options())
+
+
+def test_too_short_sequences():
+    layers = [sequenceInputLayer(3, MinLength=2), fullyConnectedLayer(1), regressionLayer()]
+    with pytest.raises(DataError, match=r"at least 2 time steps \(MinLength\), but sequence 2 has 1"):
+        trainNetwork(X, Y, layers, options())
+
+
+def test_unknown_class_in_a_later_sequence():
+    layers = [sequenceInputLayer(3), fullyConnectedLayer(2), softmaxLayer, classificationLayer(Classes=["a", "b"])]
+    y = [["a"] * each.shape[1] for each in X]
+    y[4] = ["c"] * X[4].shape[1]
+    with pytest.raises(DataError, match=r"sequence 5: needs classes out of \['a', 'b'\], but has 'c'"):
+        trainNetwork(X, y, layers, options())
+
+
+def test_image_sequences_run_frame_by_frame():
+    from mlnet import convolution2dLayer, maxPooling2dLayer
+
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(6, 5, 1, length)) for length in (3, 5, 2)]
+    y = [each.mean(axis=(0, 1)) for each in x]
+    layers = [
+        sequenceInputLayer([6, 5, 1]),
+        convolution2dLayer(3, 2, Padding="same", Name="conv"),
+        batchNormalizationLayer,
+        maxPooling2dLayer(2, Stride=2, Name="pool"),
+        fullyConnectedLayer(1),
+        regressionLayer,
+    ]
+    net = trainNetwork(x, y, layers, options(MiniBatchSize=2))
+    assert [each.shape for each in net.activations(x, "pool")] == [(3, 2, 2, length) for length in (3, 5, 2)]
+    alone = net.predict([each[..., :1] for each in x])
+    for each, first in zip(net.predict(x), alone, strict=True):
+        np.testing.assert_allclose(each[..., :1], first, atol=1e-6)
