@@ -216,6 +216,14 @@ class Layer(Declared):
         shape = self.parameter_shape(name, size)
         return math.prod(shape), math.prod(shape)
 
+    def draw(self, name: str, initializer: str, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
+        """Return the first value of a parameter by an initializer that only this layer has, or None for all others."""
+        return None
+
+    def separate_parts(self, name: str) -> int:
+        """Return how many blocks of rows of a parameter are drawn one after the other."""
+        return 1
+
     def operation(self, size: Size, *, training: bool) -> Call | None:
         """Return the operation for inputs of ``size``, or None where the layer passes its input on."""
         return None

@@ -38,7 +38,12 @@ def _draw(layer: Layer, learnable: Learnable, size: Size, generator: np.random.G
     initializer = getattr(layer, learnable.initializer_option)
     if callable(initializer):
         return _from_function(initializer, shape, f"{layer.where()}: {learnable.initializer_option}")
-    return draw(initializer, shape, layer.fans(learnable.name, size), generator)
+    own = layer.draw(learnable.name, initializer, shape, generator)
+    if own is not None:
+        return np.asarray(own)
+    count, fans = layer.separate_parts(learnable.name), layer.fans(learnable.name, size)
+    part = (shape[0] // count, *shape[1:])
+    return np.concatenate([draw(initializer, part, fans, generator) for _ in range(count)])
 
 
 def draw(name: str, shape: tuple[int, ...], fans: tuple[int, int], generator: np.random.Generator) -> np.ndarray:

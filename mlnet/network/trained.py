@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mlnet.data.arrays import Predictors
 from mlnet.data.layout import columns_of, from_engine
-from mlnet.data.sequences import SequencePredictors, unpack
-from mlnet.engines.program import StepPlan
-from mlnet.engines.select import select_engine
+from mlnet.engines.program import Key
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
-from mlnet.layers.input import SequenceInputLayer
 from mlnet.layers.output import ClassificationOutputLayer
-from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.resolve import Resolved
+from mlnet.network.run import STATE_FIELDS, Run
 from mlnet.options import Declared, Option, Shown, Table, describe
-from mlnet.rules import choice, integer
+from mlnet.rules import choice, integer, read_only
 from mlnet.table import DataTable
 
 _MINI_BATCH = Option("MiniBatchSize", 128, integer(), "Observations that are computed at a time.")
@@ -40,6 +36,10 @@ class _ClassifyOptions(_PredictOptions):
     constructor_name = "classify"
 
 
+class _UpdateOptions(_PredictOptions):
+    constructor_name = "predictAndUpdateState"
+
+
 class _ActivationsOptions(_PredictOptions):
     constructor_name = "activations"
     table = Table(
@@ -48,6 +48,9 @@ class _ActivationsOptions(_PredictOptions):
         _ACCELERATION,
         Option("OutputAs", "channels", choice("channels", "rows", "columns"), "Shape of the result."),
     )
+
+
+T = TypeVar("T", bound="TrainedNetwork")
 
 
 class TrainedNetwork(Shown):
@@ -70,6 +73,10 @@ class TrainedNetwork(Shown):
     def OutputNames(self) -> list[str]:  # noqa: N802
         """Names of the output layers."""
         return [self._network.output_layer.Name]
+
+    def predictAndUpdateState(self: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T, Any]:  # noqa: N802, N803
+        """Return the network with its states behind ``X``, and its output; see `mlnet.predictAndUpdateState`."""
+        return predictAndUpdateState(self, X, *args, **kwargs)
 
     def to_graph(self) -> LayerGraph:
         """Return the layers and their connections."""
@@ -146,13 +153,7 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     """
     options = _PredictOptions(*args, **kwargs)
     network = _network(net, "predict")
-    result, size = _run(network, X, options, network.output_index), network.output_size
-    is_flat = size.is_flat
-    if size.is_sequence:
-        whole = result if isinstance(result, list) else [result]
-        whole = [each.reshape(size.channels, -1) if is_flat else each for each in whole]
-        return whole if isinstance(result, list) else whole[0]
-    return result.reshape(len(result), -1) if is_flat else from_engine(result, size.format)
+    return _scores(network, Run(network, X, options, network.output_index).output())
 
 
 def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs: Any) -> Any:  # noqa: N803
@@ -188,22 +189,10 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     """
     options = _ClassifyOptions(*args, **kwargs)
     _check_nargout(nargout, "classify")
-    network = _network(net, "classify")
-    output = network.output_layer
-    if not isinstance(output, ClassificationOutputLayer):
-        raise NetworkError(f"classify: needs a network with a classification layer, but it ends with {output.where()}.")
+    network = _classifier(net, "classify")
     scores = predict(net, X, **options._values)
-    names = output.class_names()
-    if network.output_size.is_sequence:
-        labels = [_labels(each.T, names) for each in scores] if isinstance(scores, list) else _labels(scores.T, names)
-    else:
-        labels = _labels(scores, names)
+    labels = _classes(network, scores)
     return labels if nargout == 1 else (labels, scores)
-
-
-def _labels(scores: np.ndarray, names: list[str]) -> categorical:
-    """Return the class with the highest score in each row."""
-    return categorical.from_codes(np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1)), names)
 
 
 def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwargs: Any) -> Any:  # noqa: N803
@@ -235,7 +224,7 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     network = _network(net, "activations")
     last = _layer_index(network, layer)
     size = network.sizes[last]
-    result = _run(network, X, options, last)
+    result = Run(network, X, options, last).output()
     if isinstance(result, list):
         return result
     result = result.reshape(len(result), *size.dims)
@@ -245,41 +234,104 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     return rows if options.OutputAs == "rows" else rows.T
 
 
-def _run(network: Resolved, X: Any, options: Declared, last: int) -> Any:  # noqa: N803
-    """Return what layer ``last`` puts out, in the engines' order; sequences as in MATLAB."""
-    engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
-    plan = StepPlan(engine, prediction_program(network, last))
-    values = parameter_values(network.layers)
-    predictors = predictors_for(network, X, f"{options.constructor_name}: X")
-    outputs, sequences = [], []
-    for start in range(0, len(predictors), options.MiniBatchSize):
-        index = slice(start, start + options.MiniBatchSize)
-        output = plan.forward(predictors.batch(index), values, lengths=predictors.lengths(index))
-        lengths = plan.output_lengths()
-        if lengths is None:
-            outputs.append(output.copy())
-        else:
-            sequences += unpack(output.copy(), lengths)
-    if not sequences:
-        return np.concatenate(outputs)
-    return sequences[0] if isinstance(predictors, SequencePredictors) and predictors.is_single else sequences
+def predictAndUpdateState(net: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T, Any]:  # noqa: N802, N803
+    """Return the network with the states of its recurrent layers behind ``X``, and what it puts out.
+
+    ``net, Y = predictAndUpdateState(net, X)``: the next call goes on where this one ended. The given network does not
+    change.
+
+    Parameters
+    ----------
+    net, X, MiniBatchSize, Acceleration, ExecutionEnvironment
+        As for `predict`; ``X`` are sequences, the same number in each call.
+
+    Returns
+    -------
+    SeriesNetwork or DAGNetwork
+        With HiddenState and CellState of size units x N.
+    array, or list of arrays
+        As for `predict`.
+
+    Raises
+    ------
+    DataError
+        Where the network has the states of another number of sequences; use `resetState`.
+    """
+    options = _UpdateOptions(*args, **kwargs)
+    network = _network(net, "predictAndUpdateState")
+    run = Run(network, X, options, network.output_index)
+    scores = _scores(network, run.output())
+    return _with_states(net, run.states()), scores
 
 
-def predictors_for(
-    network: Resolved,
+def classifyAndUpdateState(  # noqa: N802
+    net: T,
     X: Any,  # noqa: N803
-    where: str,
-    keep: str = "all",
-) -> Predictors | SequencePredictors:
-    """Return ``X`` as mini-batches for the input layer of a network; ``keep`` is for sequences, see `Steps`."""
-    (layer,) = network.input_layers
-    function = layer.Normalization if callable(layer.Normalization) else None
-    size, split = layer.size(), layer.SplitComplexInputs
-    if isinstance(layer, SequenceInputLayer):
-        return SequencePredictors(
-            X, size.dims, split_complex=split, function=function, min_length=layer.MinLength, keep=keep, where=where
-        )
-    return Predictors(X, size.format, size.dims, split_complex=split, function=function, where=where)
+    *args: Any,
+    nargout: int = 2,
+    **kwargs: Any,
+) -> Any:
+    """Return the network with the states of its recurrent layers behind ``X``, and the classes.
+
+    ``net, labels = classifyAndUpdateState(net, X)``, or with ``nargout=3`` ``net, labels, scores``; see
+    `predictAndUpdateState` and `classify`.
+    """
+    _check_nargout(nargout, "classifyAndUpdateState", (2, 3))
+    network = _classifier(net, "classifyAndUpdateState")
+    updated, scores = predictAndUpdateState(net, X, *args, **kwargs)
+    labels = _classes(network, scores)
+    return (updated, labels) if nargout == 2 else (updated, labels, scores)
+
+
+def resetState(net: T) -> T:  # noqa: N802
+    """Return the network with the states of its recurrent layers set to zero."""
+    network = _network(net, "resetState")
+    zeros = {
+        (layer.Name, state): np.zeros(layer.parameter_shape(state, network.input_size(index)))
+        for index, layer in enumerate(network.layers)
+        for state in layer.states
+        if state in STATE_FIELDS
+    }
+    return _with_states(net, zeros)
+
+
+def _with_states(net: T, states: dict[Key, np.ndarray]) -> T:
+    layers = []
+    for layer in net._network.layers:
+        mine = {name: read_only(value, np.float32) for (owner, name), value in states.items() if owner == layer.Name}
+        layers.append(layer.replaced(**mine))
+    return type(net)(net._network.with_layers(layers))
+
+
+def _scores(network: Resolved, output: Any) -> Any:
+    """Return the output of a network in MATLAB's form: (N, K), images (H, W, C, N), sequences (K, S)."""
+    size = network.output_size
+    if size.is_sequence:
+        whole = output if isinstance(output, list) else [output]
+        whole = [each.reshape(size.channels, -1) if size.is_flat else each for each in whole]
+        return whole if isinstance(output, list) else whole[0]
+    return output.reshape(len(output), -1) if size.is_flat else from_engine(output, size.format)
+
+
+def _classes(network: Resolved, scores: Any) -> Any:
+    """Return the classes with the highest scores, for sequences those of each time step."""
+    names = network.layers[network.output_index].class_names()
+    if not network.output_size.is_sequence:
+        return _labels(scores, names)
+    return [_labels(each.T, names) for each in scores] if isinstance(scores, list) else _labels(scores.T, names)
+
+
+def _labels(scores: np.ndarray, names: list[str]) -> categorical:
+    """Return the class with the highest score in each row; undefined where a score is NaN."""
+    return categorical.from_codes(np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1)), names)
+
+
+def _classifier(net: Any, function: str) -> Resolved:
+    network = _network(net, function)
+    if not isinstance(network.output_layer, ClassificationOutputLayer):
+        where = network.output_layer.where()
+        raise NetworkError(f"{function}: needs a network with a classification layer, but it ends with {where}.")
+    return network
 
 
 def _network(net: Any, function: str) -> Resolved:

@@ -9,7 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.program import Key
-from mlnet.layers.base import Layer
+from mlnet.layers.base import Layer, Learnable
+
+
+def _factors(layer: Layer, learnable: Learnable) -> list[tuple[float, float]]:
+    """Return (learning-rate factor, L2 factor) for each block of rows of a parameter; most have one block."""
+    given = [np.ravel(getattr(layer, name)) for name in (learnable.learn_rate_option, learnable.l2_option)]
+    count = max(len(factors) for factors in given)
+    learn_rate, l2 = (np.broadcast_to(factors, count).tolist() for factors in given)
+    return list(zip(learn_rate, l2, strict=True))
 
 
 class Segment(NamedTuple):
@@ -24,20 +32,27 @@ class Parameters:
     """Values and gradients of all learnables that are trained, each as views into one flat vector.
 
     ``values`` and ``gradients`` map (layer name, parameter name) to the views. Parameters whose learning-rate factor is
-    0 are not trained: they are in ``values`` only.
+    0 are not trained: they are in ``values`` only, and so are the states that layers have.
     """
 
     def __init__(self, layers: Sequence[Layer], dtype: type = np.float32) -> None:
-        found: list[tuple[tuple[float, float], Key, np.ndarray]] = []
+        found: list[tuple[list[tuple[float, float]], Key, np.ndarray]] = []
         self.values: dict[Key, np.ndarray] = {}
         for layer in layers:
+            for state in layer.states:
+                value = getattr(layer, state)
+                if value.size:
+                    self.values[layer.Name, state] = np.array(value, dtype)
             for learnable in layer.learnables:
-                factors = getattr(layer, learnable.learn_rate_option), getattr(layer, learnable.l2_option)
+                factors = _factors(layer, learnable)
                 key, value = (layer.Name, learnable.name), getattr(layer, learnable.name)
                 self.values[key] = np.array(value, dtype)
-                if factors[0] != 0:
+                if any(learn_rate_factor != 0 for learn_rate_factor, _ in factors):
                     found.append((factors, key, value))
-        order = list(dict.fromkeys(factors for factors, _, _ in found))
+        order: list[list[tuple[float, float]]] = []
+        for factors, _, _ in found:
+            if factors not in order:
+                order.append(factors)
         found.sort(key=lambda item: order.index(item[0]))
         total = sum(value.size for _, _, value in found)
         self.flat_values: np.ndarray = np.empty(total, dtype)
@@ -53,7 +68,9 @@ class Parameters:
             self.flat_values[where] = value.ravel()
             self.values[key] = self.flat_values[where].reshape(value.shape)
             self.gradients[key] = self.flat_gradients[where].reshape(value.shape)
-            self._extend(where, *factors)
+            size = value.size // len(factors)
+            for block, pair in enumerate(factors):
+                self._extend(slice(start + block * size, start + (block + 1) * size), *pair)
 
     def _extend(self, where: slice, learn_rate_factor: float, l2_factor: float) -> None:
         last = self.segments[-1] if self.segments else None

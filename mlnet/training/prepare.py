@@ -17,7 +17,7 @@ from mlnet.layers.normalization import BatchNormalizationLayer
 from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved
-from mlnet.network.trained import predictors_for
+from mlnet.network.run import predictors_for
 from mlnet.training.options import TrainingOptions
 from mlnet.training.statistics import missing_statistics, with_input_statistics
 from mlnet.training.validation import DataSet, Targets

@@ -1,0 +1,117 @@
+"""Runs a network over data in mini-batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlnet.data.arrays import Predictors
+from mlnet.data.sequences import SequencePredictors, unpack
+from mlnet.engines.program import Key, StepPlan
+from mlnet.engines.select import select_engine
+from mlnet.errors import DataError
+from mlnet.layers.base import Layer
+from mlnet.layers.input import SequenceInputLayer
+from mlnet.network.compile import parameter_values, prediction_program
+from mlnet.network.resolve import Resolved
+from mlnet.options import Declared
+
+STATE_FIELDS = {"HiddenState": "hidden_state", "CellState": "cell_state"}
+"""States that predicting changes, and where operations save them."""
+
+
+class Run:
+    """What a network puts out for data, and the states of its recurrent layers behind them.
+
+    Parameters
+    ----------
+    network : Resolved
+    X : array, or list of arrays
+        The data.
+    options : Declared
+        MiniBatchSize, Acceleration, ExecutionEnvironment.
+    last : int
+        The layer whose output is wanted.
+
+    Raises
+    ------
+    DataError
+        Where the data do not fit the network or its states.
+    """
+
+    def __init__(self, network: Resolved, X: Any, options: Declared, last: int) -> None:  # noqa: N803
+        engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
+        self._where = f"{options.constructor_name}: X"
+        self._predictors = predictors_for(network, X, self._where)
+        self._plan = StepPlan(engine, prediction_program(network, last))
+        self._values = parameter_values(network.layers)
+        self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
+        self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}
+        self._size = options.MiniBatchSize
+
+    def output(self) -> Any:
+        """Return the output in the engines' order, (N, ...); sequences as a list in MATLAB's order, or one of them."""
+        outputs, sequences = [], []
+        predictors = self._predictors
+        for start in range(0, len(predictors), self._size):
+            index = slice(start, start + self._size)
+            lengths = predictors.lengths(index)
+            output = self._plan.forward(predictors.batch(index), self._values_for(index), lengths=lengths).copy()
+            after = self._plan.output_lengths()
+            if after is None:
+                outputs.append(output)
+            else:
+                sequences += unpack(output, after)
+            self._keep_states()
+        if not sequences:
+            return np.concatenate(outputs)
+        return sequences[0] if isinstance(predictors, SequencePredictors) and predictors.is_single else sequences
+
+    def states(self) -> dict[Key, np.ndarray]:
+        """Return the states behind the data that `output` has seen, (units, N)."""
+        return {key: np.concatenate(parts).T for key, parts in self._found.items()}
+
+    def _values_for(self, index: slice) -> dict[Key, np.ndarray]:
+        """Return the parameters, with the states of the observations ``index``."""
+        if not self._states:
+            return self._values
+        values = dict(self._values)
+        for key in self._states:
+            state = values[key]
+            if state.shape[1] == 1:
+                continue  # one state for all observations
+            if state.shape[1] != len(self._predictors):
+                raise DataError(
+                    f"{self._where}: the network has states of {state.shape[1]} observations, but there are "
+                    f"{len(self._predictors)}. Use resetState."
+                )
+            values[key] = np.ascontiguousarray(state.T[index])
+        return values
+
+    def _keep_states(self) -> None:
+        for node, saved in zip(self._plan.program.nodes, self._plan.saved, strict=False):
+            for state, field in STATE_FIELDS.items():
+                if (node.name, state) in self._found:
+                    self._found[node.name, state].append(getattr(saved, field))
+
+
+def _changing_states(layer: Layer) -> list[str]:
+    return [state for state in layer.states if state in STATE_FIELDS]
+
+
+def predictors_for(
+    network: Resolved,
+    X: Any,  # noqa: N803
+    where: str,
+    keep: str = "all",
+) -> Predictors | SequencePredictors:
+    """Return ``X`` as mini-batches for the input layer of a network; ``keep`` is for sequences, see `Steps`."""
+    (layer,) = network.input_layers
+    function = layer.Normalization if callable(layer.Normalization) else None
+    size, split = layer.size(), layer.SplitComplexInputs
+    if isinstance(layer, SequenceInputLayer):
+        return SequencePredictors(
+            X, size.dims, split_complex=split, function=function, min_length=layer.MinLength, keep=keep, where=where
+        )
+    return Predictors(X, size.format, size.dims, split_complex=split, function=function, where=where)
