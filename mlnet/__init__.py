@@ -34,6 +34,12 @@ from mlnet.layers.combination import (
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
+from mlnet.layers.group_normalization import (
+    groupNormalizationLayer,
+    instanceNormalizationLayer,
+    layerNormalizationLayer,
+    rmsNormalizationLayer,
+)
 from mlnet.layers.input import featureInputLayer, imageInputLayer, sequenceInputLayer
 from mlnet.layers.linear import fullyConnectedLayer
 from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
@@ -44,6 +50,9 @@ from mlnet.layers.pooling import (
     globalMaxPooling2dLayer,
     maxPooling2dLayer,
 )
+from mlnet.layers.recurrent import bilstmLayer, gruLayer, lstmLayer, lstmProjectedLayer
+from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer, swishLayer
+from mlnet.layers.whitening import whiteningLayer
 from mlnet.network.analyze import NetworkAnalysis, analyzeNetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import (
@@ -55,7 +64,16 @@ from mlnet.network.layer_graph import (
     removeLayers,
     replaceLayer,
 )
-from mlnet.network.trained import DAGNetwork, SeriesNetwork, activations, classify, predict
+from mlnet.network.trained import (
+    DAGNetwork,
+    SeriesNetwork,
+    activations,
+    classify,
+    classifyAndUpdateState,
+    predict,
+    predictAndUpdateState,
+    resetState,
+)
 from mlnet.randomness import rng
 from mlnet.training.options import trainingOptions
 from mlnet.training.train import trainNetwork
@@ -82,10 +100,12 @@ __all__ = [
     "analyzeNetwork",
     "averagePooling2dLayer",
     "batchNormalizationLayer",
+    "bilstmLayer",
     "categorical",
     "categories",
     "classificationLayer",
     "classify",
+    "classifyAndUpdateState",
     "clippedReluLayer",
     "concatenationLayer",
     "connectLayers",
@@ -100,28 +120,43 @@ __all__ = [
     "eluLayer",
     "featureInputLayer",
     "fullyConnectedLayer",
+    "geluLayer",
     "getL2Factor",
     "getLearnRateFactor",
     "globalAveragePooling2dLayer",
     "globalMaxPooling2dLayer",
+    "groupNormalizationLayer",
+    "gruLayer",
     "imageInputLayer",
+    "instanceNormalizationLayer",
     "layerGraph",
+    "layerNormalizationLayer",
     "leakyReluLayer",
+    "lstmLayer",
+    "lstmProjectedLayer",
     "maxPooling2dLayer",
     "multiplicationLayer",
     "predict",
+    "predictAndUpdateState",
+    "preluLayer",
     "properties",
     "regressionLayer",
     "reluLayer",
     "removeLayers",
     "replaceLayer",
+    "resetState",
+    "rmsNormalizationLayer",
     "rng",
+    "scalingLayer",
     "sequenceInputLayer",
     "setL2Factor",
     "setLearnRateFactor",
     "sigmoidLayer",
     "softmaxLayer",
+    "softplusLayer",
+    "swishLayer",
     "tanhLayer",
     "trainNetwork",
     "trainingOptions",
+    "whiteningLayer",
 ]

@@ -16,11 +16,12 @@ import mlnet
 PACKAGE = Path(mlnet.__file__).parent
 ROOT = PACKAGE.parent
 SEAM = {"engines/seam", "engines/select"}
-FOUNDATION = {"errors", "rules", "options", "labels", "structure", "table", "randomness", "version"}
+FOUNDATION = {"errors", "rules", "options", "labels", "structure", "table", "randomness", "matrix_root", "version"}
 
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
+    "matrix_root": set(),
     "rules": {"errors"},
     "options": {"errors", "rules"},
     "labels": {"errors", "rules", "options"},

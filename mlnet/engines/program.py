@@ -22,9 +22,9 @@ TimeRule = Callable[[np.ndarray], np.ndarray | None]
 class Node:
     """One operation of a program.
 
-    ``inputs`` are numbers of earlier nodes, -1 for the data. ``parameters`` names the arrays that follow the inputs,
-    in the operation's order; their values come from a table keyed by (``name``, parameter). ``random`` operations take
-    a ``generator``. Operations along time have a rule ``time``: they take their first input padded, with ``lengths``; all
+    ``inputs`` are numbers of earlier nodes, -1 for the data. ``parameters`` names the arrays that follow the inputs, in
+    the operation's order; their values come from a table keyed by (``name``, parameter). ``random`` operations take a
+    ``generator``. Operations along time have a rule ``time``: they take their first input padded, with ``lengths``; all
     others see packed sequences (`mlnet.engines.packing`).
     """
 

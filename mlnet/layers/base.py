@@ -67,6 +67,10 @@ class SizeError(Exception):
         self.needed, self.came, self.fix = needed, came, fix
 
 
+TimeRule = Callable[[np.ndarray], np.ndarray | None]
+"""What an operation along time makes of the lengths of sequences; None where it puts out one step for each."""
+
+
 @dataclass(frozen=True)
 class Call:
     """The operation that computes a layer, with the names of its parameters and its attributes.
@@ -79,7 +83,7 @@ class Call:
     parameters: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
-    time: Callable[[np.ndarray], np.ndarray | None] | None = None
+    time: TimeRule | None = None
 
 
 def same_lengths(lengths: np.ndarray) -> np.ndarray:
@@ -219,6 +223,13 @@ class Layer(Declared):
     def draw(self, name: str, initializer: str, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
         """Return the first value of a parameter by an initializer that only this layer has, or None for all others."""
         return None
+
+    def factors(self, learnable: Learnable) -> list[tuple[float, float]]:
+        """Return (learning-rate factor, L2 factor) for each block of rows of a parameter; most have one block."""
+        given = [np.ravel(getattr(self, name)) for name in (learnable.learn_rate_option, learnable.l2_option)]
+        count = max(len(factors) for factors in given)
+        learn_rate, l2 = (np.broadcast_to(factors, count).tolist() for factors in given)
+        return list(zip(learn_rate, l2, strict=True))
 
     def separate_parts(self, name: str) -> int:
         """Return how many blocks of rows of a parameter are drawn one after the other."""

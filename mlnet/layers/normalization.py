@@ -2,81 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
+import numpy as np
 
-from mlnet.errors import OptionError
-from mlnet.layers.base import (
-    Call,
-    Layer,
-    Learnable,
-    Size,
-    SizeError,
-    channel_mistakes,
-    layer_table,
-    num_channels,
-    parameter_mistakes,
-)
+from mlnet.layers.base import Call, Layer, Size, layer_table, num_channels
+from mlnet.layers.per_channel import CHANNELS, OFFSET, SCALE, PopulationLayer, channel_shape
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import EMPTY, array, integer, number
 
-_CHANNELS = "1 x 1 x NumChannels (images) or NumChannels x 1 (features)"
-_OFFSET = Learnable("Offset", "Offset", "zeros", 1, _CHANNELS)
-_SCALE = Learnable("Scale", "Scale", "ones", 1, _CHANNELS)
 
-
-class BatchNormalizationLayer(Layer):
+class BatchNormalizationLayer(PopulationLayer):
     """Normalizes each channel over the mini-batch, then scales and shifts it."""
 
     type_name = "Batch Normalization"
+    title = "Batch normalization"
     base_name = "batchnorm"
-    learnables = (_OFFSET, _SCALE)
+    learnables = (OFFSET, SCALE)
     states = ("TrainedMean", "TrainedVariance")
-    shows_all_link: ClassVar[bool] = True
+    per_channel = ("Offset", "Scale", "TrainedMean", "TrainedVariance")
+    spread_field = "variance"
+    decays = ("MeanDecay", "VarianceDecay")
     table = layer_table(
         num_channels(Group.PLAIN),
-        Option("TrainedMean", EMPTY, array(), f"{_CHANNELS}; mean for prediction, set by training.", Group.PLAIN),
+        Option("TrainedMean", EMPTY, array(), f"{CHANNELS}; mean for prediction, set by training.", Group.PLAIN),
         Option(
             "TrainedVariance",
             EMPTY,
             array(low=0),
-            f"{_CHANNELS}; variance (divided by the count) for prediction, set by training.",
+            f"{CHANNELS}; variance (divided by the count) for prediction, set by training.",
             Group.PLAIN,
         ),
         Option("Epsilon", 1e-5, number(1e-5), "Added to the variance before the square root.", Group.HYPERPARAMETERS),
         Option("MeanDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving mean."),
         Option("VarianceDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving variance."),
-        *_OFFSET.options(),
-        *_SCALE.options(),
+        *OFFSET.options(),
+        *SCALE.options(),
     )
 
-    def description(self) -> str:
-        """Return "Batch normalization", with the number of channels once it is known."""
-        known = "" if self.NumChannels == "auto" else f" with {self.NumChannels} channels"
-        return f"Batch normalization{known}"
+    def first_moments(self, size: Size) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance from which moving ones start."""
+        mean, variance = (given.astype(np.float64) for given in (self.TrainedMean, self.TrainedVariance))
+        shape = channel_shape(size)
+        return (
+            mean.reshape(shape) if mean.size else np.zeros(shape),
+            variance.reshape(shape) if variance.size else np.ones(shape),
+        )
 
-    def check(self) -> None:
-        """Refuse parameters that do not have one value per channel."""
-        sizes = {name: getattr(self, name) for name in ("Offset", "Scale", "TrainedMean", "TrainedVariance")}
-        sizes = {name: value.size for name, value in sizes.items() if value.size}
-        if self.NumChannels != "auto":
-            sizes = {"NumChannels": self.NumChannels, **sizes}
-        if len(set(sizes.values())) > 1:
-            listed = ", ".join(f"{name} has {size}" for name, size in sizes.items())
-            raise OptionError(f"{self.where()}: needs as many values as channels everywhere, but {listed}.")
-
-    def mistakes(self, size: Size) -> Iterator[SizeError]:
-        """Yield channels and parameters that do not fit the input."""
-        yield from channel_mistakes(self, size)
-        yield from parameter_mistakes(self, size)
-
-    def with_size(self, size: Size) -> BatchNormalizationLayer:
-        """Return a copy with NumChannels set."""
-        return self.replaced(NumChannels=size.channels)
-
-    def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
-        """Return 1 x 1 x C for images and C x 1 for features."""
-        return (1, 1, size.channels) if size.spatial else (size.channels, 1)
+    def trained_states(self, mean: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
+        """Return mean and variance as they are."""
+        return {"TrainedMean": mean, "TrainedVariance": spread}
 
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the normalization by the mini-batch (training) or by the trained statistics (prediction)."""
@@ -97,8 +70,10 @@ def batchNormalizationLayer() -> None:
     the mean and variance of the layer's input over the whole training set, from one more pass after the last
     iteration: every observation counts once, those of an incomplete last mini-batch too; the parameters are the final
     ones, dropout is off, and the batch-normalization layers below normalize by the mini-batches of that pass, as they
-    did in training. With 'moving' they are ``decay * batch + (1 - decay) * before`` after each iteration, starting from
-    the values given to the layer, otherwise from mean 0 and variance 1.
+    did in training. With 'population-exact', which MATLAB does not have, there is one more pass for each layer, and the
+    layers below already predict: over the training set, ``x_hat`` then has mean 0 and variance ``v / (v + Epsilon)``, v
+    being the variance of the layer's input. With 'moving' they are ``decay * batch + (1 - decay) * before`` after each
+    iteration, starting from the values given to the layer, otherwise from mean 0 and variance 1.
 
     {parameters}
 

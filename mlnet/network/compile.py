@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -27,9 +27,9 @@ def validation_program(network: Resolved) -> Program:
     return _program(network, _below_loss(network), training=False)
 
 
-def statistics_program(network: Resolved) -> Program:
-    """Return the operations of training without the random ones."""
-    return _program(network, _below_loss(network), training=True, random=False)
+def statistics_program(network: Resolved, predicting: Collection[str] = ()) -> Program:
+    """Return the operations of training without the random ones; the layers named in ``predicting`` predict."""
+    return _program(network, _below_loss(network), training=True, random=False, predicting=predicting)
 
 
 def _below_loss(network: Resolved) -> int:
@@ -44,7 +44,9 @@ def _below_loss(network: Resolved) -> int:
     return index
 
 
-def _program(network: Resolved, last: int, *, training: bool, random: bool = True) -> Program:
+def _program(
+    network: Resolved, last: int, *, training: bool, random: bool = True, predicting: Collection[str] = ()
+) -> Program:
     """Return the operations of layer ``last`` and of everything that it depends on."""
     needed = _ancestors(network, last)
     inputs = [index for index, layer in enumerate(network.layers) if not layer.inputs]
@@ -55,7 +57,7 @@ def _program(network: Resolved, last: int, *, training: bool, random: bool = Tru
             continue
         layer = network.layers[index]
         sources = tuple(node_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
-        call = layer.operation(*network.input_sizes(index), training=training)
+        call = layer.operation(*network.input_sizes(index), training=training and layer.Name not in predicting)
         if call is None or (call.random and not random):
             (node_of[index],) = sources
         else:

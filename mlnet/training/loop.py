@@ -18,7 +18,7 @@ from mlnet.training.options import TrainingOptions
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
 from mlnet.training.solvers import learn_rate, make_solver
-from mlnet.training.statistics import MovingStatistics, population_statistics
+from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
 from mlnet.training.validation import DataSet, Objective, Result, Validator
 
 COMPLETED = "Max epochs completed"
@@ -105,8 +105,10 @@ class Trainer:
         self.output_iteration = len(self.history)
         if self._best_values:
             values, self.output_iteration = self._best_values, self._best_iteration
-        if self.options.BatchNormalizationStatistics != "moving":
-            values = {**values, **population_statistics(self.network, self.engine, values, self._all_batches)}
+        kind = self.options.BatchNormalizationStatistics
+        if kind != "moving":
+            compute = exact_population_statistics if kind == "population-exact" else population_statistics
+            values = {**values, **compute(self.network, self.engine, values, self._all_batches)}
         return values
 
     def validate(self, values: dict[Key, np.ndarray]) -> Result | None:

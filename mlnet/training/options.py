@@ -92,8 +92,9 @@ _SHARED = (
     _option(
         "BatchNormalizationStatistics",
         "population",
-        choice("population", "moving", "auto"),
-        "Statistics for prediction: one more pass over the training data, or moving averages; 'auto' is 'population'.",
+        choice("population", "population-exact", "moving", "auto"),
+        "Statistics for prediction: one more pass over the training data ('population'), one more for each layer "
+        "('population-exact', not in MATLAB), or moving averages; 'auto' is 'population'.",
     ),
     _option(
         "OutputNetwork",

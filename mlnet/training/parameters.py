@@ -9,15 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.program import Key
-from mlnet.layers.base import Layer, Learnable
-
-
-def _factors(layer: Layer, learnable: Learnable) -> list[tuple[float, float]]:
-    """Return (learning-rate factor, L2 factor) for each block of rows of a parameter; most have one block."""
-    given = [np.ravel(getattr(layer, name)) for name in (learnable.learn_rate_option, learnable.l2_option)]
-    count = max(len(factors) for factors in given)
-    learn_rate, l2 = (np.broadcast_to(factors, count).tolist() for factors in given)
-    return list(zip(learn_rate, l2, strict=True))
+from mlnet.layers.base import Layer
 
 
 class Segment(NamedTuple):
@@ -44,7 +36,7 @@ class Parameters:
                 if value.size:
                     self.values[layer.Name, state] = np.array(value, dtype)
             for learnable in layer.learnables:
-                factors = _factors(layer, learnable)
+                factors = layer.factors(learnable)
                 key, value = (layer.Name, learnable.name), getattr(layer, learnable.name)
                 self.values[key] = np.array(value, dtype)
                 if any(learn_rate_factor != 0 for learn_rate_factor, _ in factors):

@@ -13,8 +13,8 @@ from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.normalization import BatchNormalizationLayer
 from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
+from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import predictors_for
@@ -103,10 +103,10 @@ def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
 
 
 def check_mini_batch(network: Resolved, size: int) -> None:
-    """Refuse batch normalization over a single value, which would put out nothing but the offset."""
+    """Refuse to normalize by a mini-batch of a single value, which would put out nothing but the offset."""
     for index, layer in enumerate(network.layers):
         positions = network.input_size(index).count // network.input_size(index).channels
-        if isinstance(layer, BatchNormalizationLayer) and size * positions == 1:
+        if isinstance(layer, PopulationLayer) and size * positions == 1:
             raise NetworkError(
                 f"Layer {index + 1} '{layer.Name}' ({layer.type_name}): needs more than one value per channel in a "
                 "mini-batch, but got 1. Raise MiniBatchSize, or remove the layer."

@@ -1,4 +1,4 @@
-"""Statistics of data: those of the input layer before training, those of batch normalization after it."""
+"""Statistics of data: those of the input layer before training, those of normalization layers after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.normalization import BatchNormalizationLayer
+from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import statistics_program
 from mlnet.network.resolve import Resolved
 
@@ -20,6 +20,7 @@ from mlnet.network.resolve import Resolved
 class Moments:
     """Count, mean and sum of squared deviations of values that come in parts, in double precision.
 
+    In place of a variance (C,) there may be covariances (groups, K, K) of groups of neighbouring channels.
     Parts are merged by the formulas of Chan, Golub and LeVeque, 1979, so that neither large offsets nor parts of uneven
     size do harm.
     """
@@ -30,19 +31,28 @@ class Moments:
         self._squares: np.ndarray = np.zeros(())
 
     def add(self, count: int, mean: np.ndarray, variance: np.ndarray) -> None:
-        """Add a part by its count, mean and variance (divided by the count)."""
+        """Add a part by its count, mean and variance or covariances (divided by the count)."""
         mean = np.asarray(mean, np.float64)
         total = self.count + count
         difference = mean - self.mean if self.count else np.zeros_like(mean)
         self.mean = self.mean + difference * (count / total) if self.count else mean
-        added = np.asarray(variance, np.float64) * count + difference**2 * (self.count * count / total)
+        variance = np.asarray(variance, np.float64)
+        added = variance * count + _squares(difference, variance.shape) * (self.count * count / total)
         self._squares = self._squares + added if self.count else added
         self.count = total
 
     @property
     def variance(self) -> np.ndarray:
-        """The variance, divided by the count."""
+        """The variance or the covariances, divided by the count."""
         return self._squares / self.count
+
+
+def _squares(difference: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return squares, or products within each group where ``shape`` is that of covariances."""
+    if shape == difference.shape:
+        return difference**2
+    rows = difference.reshape(shape[:-1])
+    return rows[..., :, None] * rows[..., None, :]
 
 
 def missing_statistics(layer: InputLayer, *, reset: bool) -> list[str]:
@@ -94,69 +104,99 @@ def _statistics(predictors: Predictors | SequencePredictors, axes: tuple[int, ..
 
 
 class MovingStatistics:
-    """Moving mean and variance of the inputs of all batch-normalization layers.
+    """Moving moments of the inputs of all layers that predict by statistics of the training set.
 
     After each mini-batch: ``decay * batch + (1 - decay) * before``, starting from the layer's own values, otherwise
     from mean 0 and variance 1. Validation during training uses them.
     """
 
     def __init__(self, network: Resolved, plan: StepPlan) -> None:
-        self._nodes = batch_normalization_nodes(network, plan)
-        self.values: dict[Key, np.ndarray] = {}
-        self._decays: dict[str, tuple[float, float]] = {}
-        for index, layer in enumerate(network.layers):
-            if isinstance(layer, BatchNormalizationLayer):
-                shape = layer.parameter_shape("TrainedMean", network.input_size(index))
-                start = {"TrainedMean": 0.0, "TrainedVariance": 1.0}
-                for name, value in start.items():
-                    given = getattr(layer, name)
-                    self.values[layer.Name, name] = (
-                        given.astype(np.float64).reshape(shape) if given.size else np.full(shape, value)
-                    )
-                self._decays[layer.Name] = layer.MeanDecay, layer.VarianceDecay
+        self._layers = population_nodes(network, plan)
+        self._moments: dict[int, list[np.ndarray]] = {}
+        for number, (index, layer) in self._layers.items():
+            self._moments[number] = list(layer.first_moments(network.input_size(index)))
 
     def update(self, plan: StepPlan) -> None:
         """Take in the mini-batch that ``plan`` ran last."""
-        for number, name in self._nodes.items():
-            saved = plan.saved[number]
-            batch = (saved.mean, saved.variance)
-            for state, value, decay in zip(("TrainedMean", "TrainedVariance"), batch, self._decays[name], strict=True):
-                before = self.values[name, state]
-                self.values[name, state] = decay * value.reshape(before.shape) + (1 - decay) * before
+        for number, (_, layer) in self._layers.items():
+            saved, moments = plan.saved[number], self._moments[number]
+            batch = (saved.mean, getattr(saved, layer.spread_field))
+            decays = [getattr(layer, option) for option in layer.decays]
+            for place, (value, decay) in enumerate(zip(batch, decays, strict=True)):
+                before = moments[place]
+                moments[place] = decay * value.reshape(before.shape) + (1 - decay) * before
+
+    @property
+    def values(self) -> dict[Key, np.ndarray]:
+        """The states that belong to the moments as they are now."""
+        result: dict[Key, np.ndarray] = {}
+        for number, (_, layer) in self._layers.items():
+            result.update(_states(layer, *self._moments[number]))
+        return result
 
 
-def batch_normalization_nodes(network: Resolved, plan: StepPlan) -> dict[int, str]:
-    """Return the number and the layer name of the nodes that normalize by the mini-batch."""
-    names = {layer.Name for layer in network.layers if isinstance(layer, BatchNormalizationLayer)}
-    return {number: node.name for number, node in enumerate(plan.program.nodes) if node.name in names}
+def _states(layer: PopulationLayer, mean: np.ndarray, spread: np.ndarray) -> dict[Key, np.ndarray]:
+    return {(layer.Name, name): value for name, value in layer.trained_states(mean, spread).items()}
+
+
+def population_nodes(network: Resolved, plan: StepPlan) -> dict[int, tuple[int, PopulationLayer]]:
+    """Return the number of each node that normalizes by the mini-batch, with the number of the layer and the layer."""
+    layers = {layer.Name: (i, layer) for i, layer in enumerate(network.layers) if isinstance(layer, PopulationLayer)}
+    return {number: layers[node.name] for number, node in enumerate(plan.program.nodes) if node.name in layers}
+
+
+Batches = Callable[[], Iterable[tuple[np.ndarray, np.ndarray | None]]]
+"""What gives the mini-batches (x, lengths) of one pass over the training set."""
 
 
 def population_statistics(
-    network: Resolved,
-    engine: Engine,
-    values: dict[Key, np.ndarray],
-    batches: Callable[[], Iterable[tuple[np.ndarray, np.ndarray | None]]],
+    network: Resolved, engine: Engine, values: dict[Key, np.ndarray], batches: Batches
 ) -> dict[Key, np.ndarray]:
-    """Return mean and variance of the input of every batch-normalization layer over all ``batches`` (x, lengths).
+    """Return the states that belong to the moments of layer inputs over all ``batches``.
 
     One pass with the final parameters and without dropout. The input of a layer is what the layers below put out in
-    that pass, in which batch-normalization layers normalize by the mini-batch, as in training. Variances are divided by
-    the count.
+    that pass, in which normalizations are by the mini-batch, as in training. Second moments are divided by the count.
     """
     plan = StepPlan(engine, statistics_program(network))
-    nodes = batch_normalization_nodes(network, plan)
+    return _one_pass(plan, population_nodes(network, plan), values, batches)
+
+
+def exact_population_statistics(
+    network: Resolved, engine: Engine, values: dict[Key, np.ndarray], batches: Batches
+) -> dict[Key, np.ndarray]:
+    """Return the states that belong to the moments of layer inputs as they are at prediction.
+
+    One pass for each layer, from the first to the last: the layers below already have their final states.
+    """
+    result: dict[Key, np.ndarray] = {}
+    fixed: set[str] = set()
+    while True:
+        plan = StepPlan(engine, statistics_program(network, fixed))
+        nodes = population_nodes(network, plan)
+        number = next((number for number, (_, layer) in nodes.items() if layer.Name not in fixed), None)
+        if number is None:
+            return result
+        found = _one_pass(plan, {number: nodes[number]}, {**values, **result}, batches)
+        result.update({key: value.astype(np.float32) for key, value in found.items()})  # as the network keeps them
+        fixed.add(nodes[number][1].Name)
+
+
+def _one_pass(
+    plan: StepPlan, nodes: dict[int, tuple[int, PopulationLayer]], values: dict[Key, np.ndarray], batches: Batches
+) -> dict[Key, np.ndarray]:
+    """Return the states of the layers of ``nodes``, from the moments that their operations save."""
     if not nodes:
         return {}
-    moments = {name: Moments() for name in nodes.values()}
+    moments = {number: Moments() for number in nodes}
     for x, lengths in batches():
         plan.forward(x, values, last=max(nodes), lengths=lengths)
-        for number, name in nodes.items():
+        for number, (_, layer) in nodes.items():
             saved = plan.saved[number]
             count = plan.outputs[number].size // saved.mean.size
-            moments[name].add(count, saved.mean.ravel(), saved.variance.ravel())
+            moments[number].add(count, saved.mean, getattr(saved, layer.spread_field))
     result: dict[Key, np.ndarray] = {}
-    for name, found in moments.items():
-        result[name, "TrainedMean"], result[name, "TrainedVariance"] = found.mean, found.variance
+    for number, (_, layer) in nodes.items():
+        result.update(_states(layer, moments[number].mean, moments[number].variance))
     return result
 
 

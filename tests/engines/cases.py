@@ -118,9 +118,47 @@ def _activations() -> list[Case]:
         ("tanh", {}),
         ("sigmoid", {}),
         ("softmax", {}),
+        ("swish", {}),
+        ("softplus", {}),
+        ("gelu", {"approximation": "none"}),
+        ("gelu", {"approximation": "tanh"}),
+        ("scaling", {"scale": 2.0, "bias": -1.0}),
     ]
     shapes = [(2, 3, 4, 5), (4, 3), (1, 1)]
     return [Case(name, (shape,), attributes) for name, attributes in functions for shape in shapes]
+
+
+def _group_normalizations() -> list[Case]:
+    groups = [((3, 4, 5, 6), 1), ((3, 4, 5, 6), 2), ((3, 4, 5, 6), 6), ((1, 7, 3, 8), 4), ((4, 6), 3), ((2, 9, 4), 2)]
+    groups += [((2, 20, 30, 3), 3), ((2, 1, 1, 4), 2)]
+    axes = [((3, 4, 5, 6), (-3, -2, -1)), ((3, 4, 5, 6), (1, 2, 3)), ((3, 4, 5, 6), (-1,)), ((4, 6), (1,))]
+    axes += [((1, 5), (-1,)), ((2, 7, 3), (-1,)), ((2, 7, 3), (-2, -1)), ((2, 3, 4, 5, 2), (-3, -2, -1))]
+    return [
+        *[Case("group_normalization", (x, _p(x), _p(x)), {"groups": n, "epsilon": 1e-5}) for x, n in groups],
+        *[Case("layer_normalization", (x, _p(x), _p(x)), {"axes": a, "epsilon": 1e-5}) for x, a in axes],
+        *[Case("rms_normalization", (x, _p(x)), {"axes": a, "epsilon": 1e-5}) for x, a in axes],
+    ]
+
+
+def _p(x: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of one parameter per channel."""
+    return (1, 1, x[-1]) if len(x) == 4 else (x[-1], 1)
+
+
+def _whitening() -> list[Case]:
+    cases = [((6, 4, 5, 6), 1), ((6, 4, 5, 6), 2), ((6, 4, 5, 6), 6), ((30, 4), 1), ((30, 4), 2), ((1, 5, 6, 3), 1)]
+    cases += [((9, 7, 4), 2)]
+    few = [((1, 4), 2), ((3, 6), 1)]  # no full rank: Epsilon decides
+    attributes = {"groups": 0, "epsilon": 1e-2}
+    matrices = [(x, (x[-1] // n, x[-1] // n, n)) for x, n in cases] + [((5, 4), (4, 4))]
+    return [
+        *[Case("whitening", (x, _p(x), _p(x)), {**attributes, "groups": n}, independent=False) for x, n in cases],
+        *[
+            Case("whitening", (x, _p(x), _p(x)), {"groups": n, "epsilon": 0.5}, independent=False)
+            for x, n in [*cases, *few]
+        ],
+        *[Case("whitening_inference", (x, _p(x), _p(x), _p(x), matrix)) for x, matrix in matrices],
+    ]
 
 
 CASES: list[Case] = [
@@ -132,6 +170,11 @@ CASES: list[Case] = [
     Case("fully_connected", ((2, 3, 1, 2), (4, 6), (4, 1))),
     Case("fully_connected", ((2, 1, 1, 6), (4, 6), (4, 1))),
     *_batch_normalization(),
+    *_group_normalizations(),
+    *_whitening(),
+    *[Case("prelu", (x, _p(x))) for x in [(2, 3, 4, 5), (4, 3), (1, 1), (2, 6, 3), (3, 30, 40, 3), (3, 7, 11, 200)]],
+    Case("scaling", ((2, 4, 5, 3),), {"scale": np.arange(3.0) + 1, "bias": 0.0}),
+    Case("scaling", ((2, 4, 5, 3),), {"scale": 0.5, "bias": np.arange(60.0).reshape(4, 5, 3)}),
     *[
         Case("cross_channel_normalization", (shape,), {"window": window, "alpha": 0.7, "beta": 0.75, "k": 2.0})
         for shape, window in [((2, 3, 2, 8), 5), ((2, 3, 2, 8), 4), ((1, 2, 2, 3), 7), ((1, 1, 1, 1), 1)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 _PAD_MODES = {"replicate": "edge", "symmetric-include-edge": "symmetric", "symmetric-exclude-edge": "reflect"}
 
@@ -61,6 +64,56 @@ def batch_normalization_inference(x, offset, scale, mean, variance, *, epsilon, 
         x_hat = (x[..., c] - mean.flat[c]) / np.sqrt(variance.flat[c] + epsilon)
         y[..., c] = scale.flat[c] * x_hat + offset.flat[c]
     return np.maximum(y, 0) if rectified else y
+
+
+def group_normalization(x, offset, scale, *, groups, epsilon):
+    y = np.empty_like(x)
+    width = x.shape[-1] // groups
+    for n, g in itertools.product(range(len(x)), range(groups)):
+        mine = slice(g * width, (g + 1) * width)
+        values = x[n, ..., mine]
+        variance = ((values - values.mean()) ** 2).mean()
+        x_hat = (values - values.mean()) / np.sqrt(variance + epsilon)
+        y[n, ..., mine] = scale.ravel()[mine] * x_hat + offset.ravel()[mine]
+    return y
+
+
+def layer_normalization(x, offset, scale, *, axes, epsilon):
+    y = np.empty_like(x)
+    for place in np.ndindex(x.shape[: x.ndim - len(axes)]):
+        values = x[place]
+        variance = ((values - values.mean()) ** 2).mean()
+        y[place] = scale.ravel() * (values - values.mean()) / np.sqrt(variance + epsilon) + offset.ravel()
+    return y
+
+
+def rms_normalization(x, scale, *, axes, epsilon):
+    y = np.empty_like(x)
+    for place in np.ndindex(x.shape[: x.ndim - len(axes)]):
+        y[place] = scale.ravel() * x[place] / np.sqrt((x[place] ** 2).mean() + epsilon)
+    return y
+
+
+def whitening(x, offset, scale, *, groups, epsilon):
+    means, matrices = [], []
+    width = x.shape[-1] // groups
+    for g in range(groups):
+        values = x[..., g * width : (g + 1) * width].reshape(-1, width)
+        mean = values.mean(axis=0)
+        covariance = sum(np.outer(v - mean, v - mean) for v in values) / len(values)
+        means.append(mean)
+        matrices.append(np.real(scipy.linalg.fractional_matrix_power(covariance + epsilon * np.eye(width), -0.5)))
+    return whitening_inference(x, offset, scale, np.concatenate(means), np.stack(matrices, axis=2))
+
+
+def whitening_inference(x, offset, scale, mean, matrix):
+    y = np.empty_like(x)
+    width = len(matrix)
+    for g, root in enumerate(np.moveaxis(matrix.reshape(width, width, -1), 2, 0)):
+        mine = slice(g * width, (g + 1) * width)
+        x_hat = np.stack([root @ (v - mean.ravel()[mine]) for v in x[..., mine].reshape(-1, width)])
+        y[..., mine] = scale.ravel()[mine] * x_hat.reshape(y[..., mine].shape) + offset.ravel()[mine]
+    return y
 
 
 def cross_channel_normalization(x, *, window, alpha, beta, k):
@@ -128,6 +181,28 @@ def tanh(x):
 
 def sigmoid(x):
     return _each(x, lambda value: 1 / (1 + np.exp(-value)))
+
+
+def swish(x):
+    return _each(x, lambda value: value / (1 + math.exp(-value)))
+
+
+def softplus(x):
+    return _each(x, lambda value: math.log(1 + math.exp(value)))
+
+
+def gelu(x, *, approximation="none"):
+    if approximation == "none":
+        return _each(x, lambda value: value / 2 * (1 + math.erf(value / math.sqrt(2))))
+    return _each(x, lambda value: value / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (value + 0.044715 * value**3))))
+
+
+def prelu(x, alpha):
+    return np.where(x > 0, x, alpha.ravel() * x)
+
+
+def scaling(x, *, scale, bias):
+    return np.stack([scale * observation + bias for observation in x])
 
 
 def softmax(x):

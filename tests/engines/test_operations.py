@@ -34,7 +34,12 @@ def run_both(case: Case, arrays: list[np.ndarray], workspace: Workspace) -> list
     return [output.copy(), *[gradient.copy() for gradient in gradients]]
 
 
-TESTED_ELSEWHERE = {"dropout", "addition", "multiplication", "concatenation"}
+TESTED_ELSEWHERE = {"dropout", "addition", "multiplication", "concatenation"} | {
+    "lstm",
+    "bilstm",
+    "gru",
+    "projected_lstm",
+}
 """Operations that need a generator or several inputs and have a test file of their own."""
 
 

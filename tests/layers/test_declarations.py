@@ -261,8 +261,11 @@ def test_classes_keep_their_order_and_give_the_output_size():
 def test_every_learnable_has_its_options_and_factors(name):
     layer = make(name)
     for learnable in layer.learnables:
-        assert getattr(layer, learnable.name).size == 0
-        for option in (learnable.learn_rate_option, learnable.l2_option, learnable.initializer_option):
+        options = [learnable.learn_rate_option, learnable.l2_option]
+        if name != "preluLayer":  # its Alpha has a value from the beginning
+            assert getattr(layer, learnable.name).size == 0
+            options.append(learnable.initializer_option)
+        for option in options:
             assert option in layer.table.arguments
         changed = mlnet.setL2Factor(mlnet.setLearnRateFactor(layer, learnable.name, 2), learnable.name, 0.5)
         assert mlnet.getLearnRateFactor(changed, learnable.name) == getattr(changed, learnable.learn_rate_option) == 2
@@ -279,6 +282,16 @@ def test_which_layers_learn():
         "convolution2dLayer": ["Weights", "Bias"],
         "fullyConnectedLayer": ["Weights", "Bias"],
         "batchNormalizationLayer": ["Offset", "Scale"],
+        "groupNormalizationLayer": ["Offset", "Scale"],
+        "instanceNormalizationLayer": ["Offset", "Scale"],
+        "layerNormalizationLayer": ["Offset", "Scale"],
+        "rmsNormalizationLayer": ["Scale"],
+        "whiteningLayer": ["Offset", "Scale"],
+        "preluLayer": ["Alpha"],
+        "lstmLayer": ["InputWeights", "RecurrentWeights", "Bias"],
+        "bilstmLayer": ["InputWeights", "RecurrentWeights", "Bias"],
+        "gruLayer": ["InputWeights", "RecurrentWeights", "Bias"],
+        "lstmProjectedLayer": ["InputWeights", "RecurrentWeights", "Bias", "InputProjector", "OutputProjector"],
     }
 
 

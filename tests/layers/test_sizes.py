@@ -27,6 +27,7 @@ from mlnet.engines.program import StepPlan
 from mlnet.layers.base import Size, SizeError
 from mlnet.layers.input import InputLayer
 from mlnet.layers.output import OutputLayer
+from mlnet.layers.recurrent_base import RecurrentLayer
 from mlnet.network.compile import parameter_values, prediction_program, training_program
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import resolve
@@ -34,7 +35,7 @@ from mlnet.network.resolve import resolve
 IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
 ONLY_IMAGES = {name for name in REQUIRED if "2d" in name}
-BETWEEN = [n for n in REQUIRED if not isinstance(make(n), (InputLayer, OutputLayer))]
+BETWEEN = [n for n in REQUIRED if not isinstance(make(n), (InputLayer, OutputLayer, RecurrentLayer))]
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [
     (name, size) for name in BETWEEN for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)

@@ -6,6 +6,7 @@ and a vector (C,) is repeated to the length of a row.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -166,9 +167,25 @@ class ChannelRows:
 
 @lru_cache(maxsize=1024)
 def _layout(shape: tuple[int, ...], itemsize: int) -> tuple[int, tuple[slice, ...]]:
-    """Return the pixels in a row, so many that it stays in the first-level cache, and the blocks of rows."""
+    """Return the pixels in a row and the blocks of rows."""
     channels = shape[-1]
     pixels = int(np.prod(shape[1:-1]))
-    most = max(1, min(pixels, _ROW_LENGTH // max(1, channels)))
-    per_row = next(size for size in range(most, 0, -1) if pixels % size == 0)
+    per_row = pixels_per_row(pixels, channels)
     return per_row, split(shape[0] * pixels // per_row, per_row * channels * itemsize)
+
+
+@lru_cache(maxsize=1024)
+def pixels_per_row(pixels: int, channels: int) -> int:
+    """Return how many pixels to put into a row: a divisor of ``pixels``, and rows stay in the first-level cache."""
+    most = max(1, min(pixels, _ROW_LENGTH // max(1, channels)))
+    return next(size for size in range(most, 0, -1) if pixels % size == 0)
+
+
+def parameter_gradients(
+    gradients: Iterable[np.ndarray], shapes: Iterable[tuple[int, ...]], wanted: Iterable[bool], dtype: Any
+) -> tuple[np.ndarray | None, ...]:
+    """Return the gradients that are wanted, each in the shape of its parameter."""
+    return tuple(
+        gradient.astype(dtype).reshape(shape) if want else None
+        for gradient, shape, want in zip(gradients, shapes, wanted, strict=True)
+    )

@@ -12,17 +12,37 @@ from mlnet.engines.numpy import (
     convolution,
     cross_channel,
     dropout,
+    group_normalization,
+    gru,
     input,
     linear,
     loss,
     normalization,
     pooling,
+    recurrent,
+    smooth_activation,
+    whitening,
 )
 from mlnet.engines.numpy.blas import single_threaded
 from mlnet.engines.numpy.fusion import fuse
 from mlnet.engines.program import Program
 
-_MODULES = (activation, combination, convolution, cross_channel, dropout, input, linear, normalization, pooling)
+_MODULES = (
+    activation,
+    combination,
+    convolution,
+    cross_channel,
+    dropout,
+    group_normalization,
+    gru,
+    input,
+    linear,
+    normalization,
+    pooling,
+    recurrent,
+    smooth_activation,
+    whitening,
+)
 
 
 def _pairs() -> dict[str, Operation]:

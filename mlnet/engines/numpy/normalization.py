@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.channels import ChannelRows
+from mlnet.engines.numpy.channels import ChannelRows, parameter_gradients
 
 _FAR = 4.0
 """Mean / deviation beyond which single precision would lose digits if the mean were not subtracted first."""
@@ -64,7 +64,7 @@ def batch_normalization_backward(
         shift = -d_offset / rows.count - slope * _remainder(saved)
         d_x = workspace.empty("d_x", saved.x.shape, saved.x.dtype)
         rows.add_multiple(d_output, saved.centre, slope, shift, saved.scale * saved.inverse_deviation, d_x)
-    return d_x, *_parameter_gradients(saved, (d_offset, d_scale), wanted[1:])
+    return d_x, *parameter_gradients((d_offset, d_scale), saved.shapes, wanted[1:], saved.x.dtype)
 
 
 def batch_normalization_inference(
@@ -98,7 +98,7 @@ def batch_normalization_inference_backward(
         d_x = workspace.empty("d_x", d_output.shape, d_output.dtype)
         ChannelRows(d_output, workspace).scale_and_shift(None, slope, np.zeros_like(slope), d_x)
     gradients = (d_offset, d_scale, -slope * d_offset, -0.5 * slope * saved.inverse_deviation * d_scale)
-    return d_x, *_parameter_gradients(saved, gradients, wanted[1:])
+    return d_x, *parameter_gradients(gradients, saved.shapes, wanted[1:], saved.x.dtype)
 
 
 def _normalize(
@@ -139,13 +139,3 @@ def _sums(
         gated = workspace.empty("d_x", d_output.shape, d_output.dtype)
     total, products = rows.gradient_sums(d_output, saved.centre, saved.gate, gated)
     return gated, (total, (products - _remainder(saved) * total) * saved.inverse_deviation)
-
-
-def _parameter_gradients(
-    saved: BatchNormalizationState, gradients: tuple[np.ndarray, ...], wanted: tuple[bool, ...]
-) -> tuple[np.ndarray | None, ...]:
-    """Return the gradients that are wanted, each in the shape and type of its parameter."""
-    return tuple(
-        gradient.astype(saved.x.dtype).reshape(shape) if want else None
-        for gradient, shape, want in zip(gradients, saved.shapes, wanted, strict=True)
-    )
