@@ -32,8 +32,10 @@ from mlnet.layers.combination import (
     multiplicationLayer,
 )
 from mlnet.layers.convolution import convolution2dLayer
+from mlnet.layers.crop import crop2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
+from mlnet.layers.folding import identityLayer, sequenceFoldingLayer, sequenceUnfoldingLayer
 from mlnet.layers.group_normalization import (
     groupNormalizationLayer,
     instanceNormalizationLayer,
@@ -51,7 +53,10 @@ from mlnet.layers.pooling import (
     maxPooling2dLayer,
 )
 from mlnet.layers.recurrent import bilstmLayer, gruLayer, lstmLayer, lstmProjectedLayer
+from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
+from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
 from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer, swishLayer
+from mlnet.layers.spatial_dropout import spatialDropoutLayer
 from mlnet.layers.whitening import whiteningLayer
 from mlnet.network.analyze import NetworkAnalysis, analyzeNetwork
 from mlnet.network.layer_array import LayerArray
@@ -110,8 +115,10 @@ __all__ = [
     "concatenationLayer",
     "connectLayers",
     "convolution2dLayer",
+    "crop2dLayer",
     "crossChannelNormalizationLayer",
     "depthConcatenationLayer",
+    "depthToSpace2dLayer",
     "digitTest4DArrayData",
     "digitTrain4DArrayData",
     "disconnectLayers",
@@ -119,6 +126,7 @@ __all__ = [
     "dropoutLayer",
     "eluLayer",
     "featureInputLayer",
+    "flattenLayer",
     "fullyConnectedLayer",
     "geluLayer",
     "getL2Factor",
@@ -127,6 +135,7 @@ __all__ = [
     "globalMaxPooling2dLayer",
     "groupNormalizationLayer",
     "gruLayer",
+    "identityLayer",
     "imageInputLayer",
     "instanceNormalizationLayer",
     "layerGraph",
@@ -136,6 +145,7 @@ __all__ = [
     "lstmProjectedLayer",
     "maxPooling2dLayer",
     "multiplicationLayer",
+    "permuteLayer",
     "predict",
     "predictAndUpdateState",
     "preluLayer",
@@ -145,15 +155,21 @@ __all__ = [
     "removeLayers",
     "replaceLayer",
     "resetState",
+    "reshapeLayer",
+    "resize2dLayer",
     "rmsNormalizationLayer",
     "rng",
     "scalingLayer",
+    "sequenceFoldingLayer",
     "sequenceInputLayer",
+    "sequenceUnfoldingLayer",
     "setL2Factor",
     "setLearnRateFactor",
     "sigmoidLayer",
     "softmaxLayer",
     "softplusLayer",
+    "spaceToDepthLayer",
+    "spatialDropoutLayer",
     "swishLayer",
     "tanhLayer",
     "trainNetwork",

@@ -91,7 +91,8 @@ def whiteningLayer() -> None:
     symmetric root (ZCA), so that the channels of a group have variance 1 and covariance 0. In training, mean and
     covariance (divided by the count) are those of the mini-batch, over observations and positions; at prediction
     TrainedMean and TrainedWhiteningMatrix take their place, from mean and covariance over the training set as
-    BatchNormalizationStatistics says (see `batchNormalizationLayer`). With NumGroups='channel-wise' it is batch normalization.
+    BatchNormalizationStatistics says (see `batchNormalizationLayer`). With NumGroups='channel-wise' it is batch
+    normalization.
 
     A mini-batch needs more values (observations times positions) than there are channels in a group; otherwise the
     covariance has no full rank, and Epsilon decides.

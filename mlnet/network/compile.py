@@ -59,7 +59,7 @@ def _program(
         sources = tuple(node_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
         call = layer.operation(*network.input_sizes(index), training=training and layer.Name not in predicting)
         if call is None or (call.random and not random):
-            (node_of[index],) = sources
+            node_of[index] = sources[0]
         else:
             node_of[index] = len(nodes)
             nodes.append(Node(name=layer.Name, inputs=sources, **vars(call)))

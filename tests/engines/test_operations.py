@@ -34,11 +34,10 @@ def run_both(case: Case, arrays: list[np.ndarray], workspace: Workspace) -> list
     return [output.copy(), *[gradient.copy() for gradient in gradients]]
 
 
-TESTED_ELSEWHERE = {"dropout", "addition", "multiplication", "concatenation"} | {
-    "lstm",
-    "bilstm",
-    "gru",
-    "projected_lstm",
+TESTED_ELSEWHERE = {
+    *("dropout", "spatial_dropout", "addition", "multiplication", "concatenation", "crop"),
+    *("lstm", "bilstm", "gru", "projected_lstm"),
+    *("flatten", "reshape", "permute", "depth_to_space", "space_to_depth", "resize"),
 }
 """Operations that need a generator or several inputs and have a test file of their own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ REQUIRED: dict[str, tuple[Any, ...]] = {
     "multiplicationLayer": (2,),
     "depthConcatenationLayer": (2,),
     "concatenationLayer": (3, 2),
+    "flattenLayer": (),
+    "permuteLayer": ([1, 2],),
+    "reshapeLayer": ([1, 1, []],),
+    "depthToSpace2dLayer": (1,),
+    "spaceToDepthLayer": (1,),
+    "crop2dLayer": ("centercrop",),
+    "resize2dLayer": (),
+    "spatialDropoutLayer": (),
+    "sequenceFoldingLayer": (),
+    "sequenceUnfoldingLayer": (),
+    "identityLayer": (),
     "classificationLayer": (),
     "regressionLayer": (),
 }
@@ -106,6 +118,14 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "Beta": _NUMBER,
     "K": _NUMBER,
     "NumInputs": _WHOLE,
+    "BlockSize": _PAIR,
+    "Mode": [("DCR", "dcr"), ("crd", "crd")],
+    "DimensionOrder": [([3, 1, 2], [3, 1, 2]), ((2.0, 1), [2, 1]), (np.array([[2], [1]]), [2, 1])],
+    "Location": [([1, 33], [1, 33]), ("Center", np.zeros((0, 0))), ((2.0, 3), [2, 3])],
+    "EnableReferenceInput": _FLAG,
+    "Method": [("Bilinear", "bilinear"), ("n", "nearest")],
+    "GeometricTransformMode": [("Half", "half-pixel"), ("asymmetric", "asymmetric")],
+    "NearestRoundingMode": [("ONNX-10", "onnx-10"), ("floor", "floor")],
     "NumHiddenUnits": _WHOLE,
     "OutputProjectorSize": _WHOLE,
     "InputProjectorSize": _WHOLE,
@@ -146,6 +166,11 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
     ("sequenceInputLayer", "InputSize"): [*_WHOLE, ([8, 9, 2], [8, 9, 2]), ((8, 9, 3, 2), [8, 9, 3, 2])],
     ("lstmLayer", "BiasInitializer"): [*_CONSTANTS, ("unit-forget-gate", "unit-forget-gate")],
+    ("resize2dLayer", "Scale"): [(2, [2, 2]), ([0.5, 2], [0.5, 2.0]), ([], np.zeros((0, 0)))],
+    ("resize2dLayer", "OutputSize"): [([3, 4], [3, 4]), (np.array([3.0, 4]), [3, 4]), (None, np.zeros((0, 0)))],
+    ("reshapeLayer", "OutputSize"): [([3, [], 5], [3, math.nan, 5]), ([3, 4, 5], [3, 4, 5])],
+    ("reshapeLayer", "OperationDimension"): [("Spatial", "spatial-channel")],
+    ("permuteLayer", "OperationDimension"): [("Spatial", "spatial-channel")],
     ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
     ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
     ("leakyReluLayer", "Scale"): _NUMBER,
@@ -186,7 +211,9 @@ def equal(a: Any, b: Any) -> bool:
         return mlnet.categories(a) == (mlnet.categories(b) if isinstance(b, mlnet.categorical) else b)
     if isinstance(a, np.ndarray):
         return (
-            isinstance(b, (np.ndarray, list, float)) and np.shape(a) == np.shape(b) and bool(np.all(a == np.array(b)))
+            isinstance(b, (np.ndarray, list, float))
+            and np.shape(a) == np.shape(b)
+            and bool(np.all((a == np.array(b)) | (a != a) & (np.array(b) != b)))
         )
     return type(a) is type(b) and bool(a == b)
 

@@ -57,12 +57,11 @@ def data(size, count=7):
     return np.random.default_rng(0).standard_normal((count, *times, *size.dims))
 
 
-def run(layer, size, x, *, training=True, values=None):
+def run(layer, size, x, *, training=True):
     """Initialize a layer and run its operation."""
     layer = initialize(layer.with_size(size), size, np.random.default_rng(1))
-    values = values or {}
     call = layer.operation(size, training=training)
-    parameters = [values.get(name, getattr(layer, name)) for name in call.parameters]
+    parameters = [getattr(layer, name) for name in call.parameters]
     return OPERATIONS[call.operation].forward(x, *parameters, workspace=Workspace(), **call.attributes)
 
 

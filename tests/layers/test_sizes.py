@@ -25,6 +25,7 @@ from mlnet import (
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import StepPlan
 from mlnet.layers.base import Size, SizeError
+from mlnet.layers.folding import SequenceFoldingLayer, SequenceUnfoldingLayer
 from mlnet.layers.input import InputLayer
 from mlnet.layers.output import OutputLayer
 from mlnet.layers.recurrent_base import RecurrentLayer
@@ -34,8 +35,10 @@ from mlnet.network.resolve import resolve
 
 IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
-ONLY_IMAGES = {name for name in REQUIRED if "2d" in name}
-BETWEEN = [n for n in REQUIRED if not isinstance(make(n), (InputLayer, OutputLayer, RecurrentLayer))]
+ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer"}
+OTHER_FORMAT = {"flattenLayer", "reshapeLayer"}
+ELSEWHERE = (InputLayer, OutputLayer, RecurrentLayer, SequenceFoldingLayer, SequenceUnfoldingLayer)
+BETWEEN = [name for name in REQUIRED if not isinstance(make(name), ELSEWHERE)]
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [
     (name, size) for name in BETWEEN for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)
@@ -121,13 +124,14 @@ def test_same_padding_puts_the_odd_row_to_the_bottom_and_the_odd_column_to_the_r
 @pytest.mark.parametrize("name, size", PLACES, ids=[f"{name}-{size}" for name, size in PLACES])
 def test_what_the_engine_puts_out_has_the_declared_size(name, size, training):
     options = {"Padding": "same"} if "Padding" in make(name).table.options else {}
+    options |= {"Scale": 2} if name == "resize2dLayer" else {}
     declared, shape = put_out(make(name, **options), size, training=training)
     assert shape[0] == 2
     if name == "fullyConnectedLayer":
         assert np.prod(shape[1:]) == declared.count == declared.channels == 10
     else:
         assert shape[1:] == declared.dims
-    assert declared.format == size.format
+    assert declared.format == size.format or name in OTHER_FORMAT
 
 
 @pytest.mark.parametrize("name", sorted(ONLY_IMAGES))

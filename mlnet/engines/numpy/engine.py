@@ -10,6 +10,7 @@ from mlnet.engines.numpy import (
     activation,
     combination,
     convolution,
+    crop,
     cross_channel,
     dropout,
     group_normalization,
@@ -20,7 +21,10 @@ from mlnet.engines.numpy import (
     normalization,
     pooling,
     recurrent,
+    resize,
+    shape,
     smooth_activation,
+    spatial_dropout,
     whitening,
 )
 from mlnet.engines.numpy.blas import single_threaded
@@ -29,6 +33,10 @@ from mlnet.engines.program import Program
 
 _MODULES = (
     activation,
+    spatial_dropout,
+    shape,
+    resize,
+    crop,
     combination,
     convolution,
     cross_channel,

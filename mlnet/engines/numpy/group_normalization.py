@@ -248,9 +248,8 @@ def normalize_gradients(
             return
         result = d_x.reshape(groups.rows)[block]
         inverse = saved.inverse_deviation[block]
-        slope = (
-            groups.means(product_sums, saved.scale) * inverse
-        )  # before ``product`` is overwritten: it may be the sums
+        # before ``product`` is overwritten: it may be the sums
+        slope = groups.means(product_sums, saved.scale) * inverse
         np.multiply(d_y, factor, out=result)
         np.multiply(result, groups.spread(inverse, dtype), out=result)
         np.multiply(normalized[block], groups.spread(slope, dtype), out=product)
