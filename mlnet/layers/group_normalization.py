@@ -148,6 +148,12 @@ class InstanceNormalizationLayer(PerChannelLayer):
     learnables = (OFFSET, SCALE)
     table = layer_table(num_channels(Group.PLAIN), epsilon("variance"), *OFFSET.options(), *SCALE.options())
 
+    def output_size(self, size: Size) -> Size:
+        """Return the size of the input; features have one value per channel, which has no variance."""
+        if size.format == "C":
+            raise SizeError("images or sequences", str(size), "Start with an imageInputLayer or a sequenceInputLayer.")
+        return size
+
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the normalization with one group for each channel."""
         attributes = {"groups": size.channels, "epsilon": self.Epsilon}
@@ -159,7 +165,8 @@ def instanceNormalizationLayer() -> None:
     """Create a layer that normalizes each channel of each observation, then scales and shifts it.
 
     ``x_hat = (x - mean) / sqrt(variance + Epsilon)``, ``y = Scale * x_hat + Offset``. Mean and variance (divided by the
-    count) are those of one channel of one observation, over its positions (and time steps).
+    count) are those of one channel of one observation, over its positions (and time steps). Features are refused: one
+    value per channel would leave nothing but Offset.
 
     {parameters}
 

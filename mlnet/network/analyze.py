@@ -82,5 +82,6 @@ def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _labelled(size: Size) -> str:
-    """Return a size with its dimension labels: 28(S) x 28(S) x 1(C) x 1(B)."""
-    return " x ".join([*(f"{n}({label})" for n, label in zip(size.dims, size.format, strict=True)), "1(B)"])
+    """Return a size with its dimension labels: 28(S) x 28(S) x 1(C) x 1(B), sequences with 1(T) at the end."""
+    labelled = [f"{n}({label})" for n, label in zip(size.dims, size.format.removesuffix("T"), strict=True)]
+    return " x ".join([*labelled, "1(B)", *["1(T)"] * size.is_sequence])

@@ -11,6 +11,7 @@ from mlnet.data.layout import columns_of, from_engine
 from mlnet.engines.program import Key
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
+from mlnet.layers.base import Layer
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
@@ -53,6 +54,11 @@ class _ActivationsOptions(_PredictOptions):
 T = TypeVar("T", bound="TrainedNetwork")
 
 
+def _output_port(layer: Layer, wanted: str) -> Port:
+    """Return the output of a layer that feeds an input: the one of the same name, otherwise the first."""
+    return Port(layer.Name, wanted if wanted in layer.outputs else layer.outputs[0])
+
+
 class TrainedNetwork(Shown):
     """Base of the trained networks: layers with all parameters, from one input to one output."""
 
@@ -82,7 +88,7 @@ class TrainedNetwork(Shown):
         """Return the layers and their connections."""
         layers = self._network.layers
         wires = [
-            Connection(Port(layers[source].Name, layers[source].outputs[0]), Port(layer.Name, port))
+            Connection(_output_port(layers[source], port), Port(layer.Name, port))
             for layer, sources in zip(layers, self._network.sources, strict=True)
             for port, source in zip(layer.inputs, sources, strict=True)
         ]

@@ -35,7 +35,7 @@ from mlnet.network.resolve import resolve
 
 IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
-ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer"}
+ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer", "instanceNormalizationLayer"}
 OTHER_FORMAT = {"flattenLayer", "reshapeLayer"}
 ELSEWHERE = (InputLayer, OutputLayer, RecurrentLayer, SequenceFoldingLayer, SequenceUnfoldingLayer)
 BETWEEN = [name for name in REQUIRED if not isinstance(make(name), ELSEWHERE)]

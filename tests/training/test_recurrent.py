@@ -5,19 +5,28 @@ import pytest
 
 from mlnet import (
     DataError,
+    analyzeNetwork,
+    batchNormalizationLayer,
     bilstmLayer,
     classificationLayer,
     classifyAndUpdateState,
+    connectLayers,
+    convolution2dLayer,
     dropoutLayer,
+    flattenLayer,
     fullyConnectedLayer,
     gruLayer,
+    layerGraph,
     lstmLayer,
     lstmProjectedLayer,
     predictAndUpdateState,
     regressionLayer,
+    reluLayer,
     resetState,
     rng,
+    sequenceFoldingLayer,
     sequenceInputLayer,
+    sequenceUnfoldingLayer,
     softmaxLayer,
     trainingOptions,
     trainNetwork,
@@ -147,3 +156,34 @@ def test_factors_of_single_gates(layer, blocks):
     assert moved.tolist() == [bool(block) for block in blocks]
     bias = np.abs(trained.Bias).reshape(-1, 3).max(axis=1) > 0
     assert bias.tolist() == [bool(block) for block in blocks] * twice
+
+
+def test_video_idiom_with_folding():
+    generator = np.random.default_rng(0)
+    y = np.arange(48) % 2
+    x = [generator.normal(2 * label, 1, (8, 7, 1, length)) for label, length in zip(y, [3, 5, 4, 8] * 12, strict=True)]
+    layers = [
+        sequenceInputLayer([8, 7, 1], Name="in"),
+        sequenceFoldingLayer(Name="fold"),
+        convolution2dLayer(3, 4, Padding="same", Name="conv"),
+        batchNormalizationLayer(Name="bn"),
+        reluLayer(Name="relu"),
+        sequenceUnfoldingLayer(Name="unfold"),
+        flattenLayer(Name="flat"),
+        lstmLayer(10, OutputMode="last", Name="lstm"),
+        fullyConnectedLayer(2, Name="fc"),
+        softmaxLayer(Name="softmax"),
+        classificationLayer(Name="out"),
+    ]
+    rng(0)
+    graph = connectLayers(layerGraph(layers), "fold/miniBatchSize", "unfold/miniBatchSize")
+    net = trainNetwork(x, y, graph, options(MaxEpochs=5))
+    assert np.mean(net.classify(x) == y) == 1
+    assert set(net.Connections.rows()) == set(graph.Connections.rows())
+    analysis = analyzeNetwork(net)
+    assert not analysis.Mistakes
+    assert analysis.LayerInfo.Activations[1:8:3] == [
+        "8(S) x 7(S) x 1(C) x 1(B) x 1(T)",
+        "8(S) x 7(S) x 4(C) x 1(B) x 1(T)",
+        "10(C) x 1(B)",
+    ]
