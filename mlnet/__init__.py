@@ -32,6 +32,8 @@ from mlnet.layers.combination import (
     multiplicationLayer,
 )
 from mlnet.layers.convolution import convolution2dLayer
+from mlnet.layers.convolution1d import convolution1dLayer
+from mlnet.layers.convolution3d import convolution3dLayer
 from mlnet.layers.crop import crop2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
@@ -42,7 +44,9 @@ from mlnet.layers.group_normalization import (
     layerNormalizationLayer,
     rmsNormalizationLayer,
 )
+from mlnet.layers.grouped_convolution import groupedConvolution2dLayer
 from mlnet.layers.input import featureInputLayer, imageInputLayer, sequenceInputLayer
+from mlnet.layers.input3d import image3dInputLayer
 from mlnet.layers.linear import fullyConnectedLayer
 from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
 from mlnet.layers.output import classificationLayer, regressionLayer
@@ -52,11 +56,24 @@ from mlnet.layers.pooling import (
     globalMaxPooling2dLayer,
     maxPooling2dLayer,
 )
+from mlnet.layers.pooling1d import (
+    averagePooling1dLayer,
+    globalAveragePooling1dLayer,
+    globalMaxPooling1dLayer,
+    maxPooling1dLayer,
+)
+from mlnet.layers.pooling3d import (
+    averagePooling3dLayer,
+    globalAveragePooling3dLayer,
+    globalMaxPooling3dLayer,
+    maxPooling3dLayer,
+)
 from mlnet.layers.recurrent import bilstmLayer, gruLayer, lstmLayer, lstmProjectedLayer
 from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
 from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer, swishLayer
 from mlnet.layers.spatial_dropout import spatialDropoutLayer
+from mlnet.layers.transposed_convolution import transposedConv1dLayer, transposedConv2dLayer, transposedConv3dLayer
 from mlnet.layers.whitening import whiteningLayer
 from mlnet.network.analyze import NetworkAnalysis, analyzeNetwork
 from mlnet.network.layer_array import LayerArray
@@ -103,7 +120,9 @@ __all__ = [
     "addLayers",
     "additionLayer",
     "analyzeNetwork",
+    "averagePooling1dLayer",
     "averagePooling2dLayer",
+    "averagePooling3dLayer",
     "batchNormalizationLayer",
     "bilstmLayer",
     "categorical",
@@ -114,7 +133,9 @@ __all__ = [
     "clippedReluLayer",
     "concatenationLayer",
     "connectLayers",
+    "convolution1dLayer",
     "convolution2dLayer",
+    "convolution3dLayer",
     "crop2dLayer",
     "crossChannelNormalizationLayer",
     "depthConcatenationLayer",
@@ -131,11 +152,17 @@ __all__ = [
     "geluLayer",
     "getL2Factor",
     "getLearnRateFactor",
+    "globalAveragePooling1dLayer",
     "globalAveragePooling2dLayer",
+    "globalAveragePooling3dLayer",
+    "globalMaxPooling1dLayer",
     "globalMaxPooling2dLayer",
+    "globalMaxPooling3dLayer",
     "groupNormalizationLayer",
+    "groupedConvolution2dLayer",
     "gruLayer",
     "identityLayer",
+    "image3dInputLayer",
     "imageInputLayer",
     "instanceNormalizationLayer",
     "layerGraph",
@@ -143,7 +170,9 @@ __all__ = [
     "leakyReluLayer",
     "lstmLayer",
     "lstmProjectedLayer",
+    "maxPooling1dLayer",
     "maxPooling2dLayer",
+    "maxPooling3dLayer",
     "multiplicationLayer",
     "permuteLayer",
     "predict",
@@ -174,5 +203,8 @@ __all__ = [
     "tanhLayer",
     "trainNetwork",
     "trainingOptions",
+    "transposedConv1dLayer",
+    "transposedConv2dLayer",
+    "transposedConv3dLayer",
     "whiteningLayer",
 ]

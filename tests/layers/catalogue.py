@@ -45,6 +45,21 @@ REQUIRED: dict[str, tuple[Any, ...]] = {
     "gruLayer": (5,),
     "lstmProjectedLayer": (5, 3, 2),
     "dropoutLayer": (),
+    "convolution1dLayer": (3, 16),
+    "convolution3dLayer": (3, 16),
+    "transposedConv1dLayer": (3, 16),
+    "transposedConv2dLayer": (3, 16),
+    "transposedConv3dLayer": (3, 16),
+    "groupedConvolution2dLayer": (3, 2, "channel-wise"),
+    "maxPooling1dLayer": (3,),
+    "averagePooling1dLayer": (3,),
+    "maxPooling3dLayer": (3,),
+    "averagePooling3dLayer": (3,),
+    "globalMaxPooling1dLayer": (),
+    "globalAveragePooling1dLayer": (),
+    "globalMaxPooling3dLayer": (),
+    "globalAveragePooling3dLayer": (),
+    "image3dInputLayer": ([7, 8, 6, 4],),
     "additionLayer": (2,),
     "multiplicationLayer": (2,),
     "depthConcatenationLayer": (2,),
@@ -162,7 +177,22 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "ClassWeights": [("None", "none")],
     "ResponseNames": [(["a", "b"], ["a", "b"]), ("a", ["a"]), ((), []), (np.array(["a"]), ["a"])],
 }
+_TRIPLE = [(2, [2] * 3), ([2, 1, 3], [2, 1, 3]), (np.array([[2], [1], [3]]), [2, 1, 3])]
+_BORDER1 = [(1, [1, 1]), ((1, 0), [1, 0]), ("Same", "same")]
+_BORDER3 = [(1, [[1] * 3] * 2), ([1, 0, 2], [[1, 0, 2]] * 2), ([[0, 1, 2], [2, 1, 0]], [[0, 1, 2], [2, 1, 0]])]
+_LINE = {"FilterSize": _WHOLE, "PoolSize": _WHOLE, "Stride": _WHOLE, "DilationFactor": _WHOLE, "Padding": _BORDER1}
+_LINE["Cropping"] = _BORDER1
+_VOLUME = {"FilterSize": _TRIPLE, "PoolSize": _TRIPLE, "Stride": _TRIPLE, "DilationFactor": _TRIPLE}
+_VOLUME |= {"Padding": _BORDER3, "Cropping": _BORDER3}
 _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
+    ("convolution1dLayer", "Padding"): [*_BORDER1, ("causal", "causal")],
+    ("averagePooling1dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean")],
+    ("averagePooling3dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean")],
+    ("image3dInputLayer", "InputSize"): [([8, 9, 7], [8, 9, 7, 1]), ((8, 9, 7, 2), [8, 9, 7, 2])],
+    ("transposedConv2dLayer", "Cropping"): _PADDING,
+    ("groupedConvolution2dLayer", "NumGroups"): [*_WHOLE, ("Channel", "channel-wise")],
+    ("groupedConvolution2dLayer", "NumFiltersPerGroup"): _WHOLE,
+    ("groupedConvolution2dLayer", "NumChannelsPerGroup"): [*_WHOLE, ("auto", "auto")],
     ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
     ("sequenceInputLayer", "InputSize"): [*_WHOLE, ([8, 9, 2], [8, 9, 2]), ((8, 9, 3, 2), [8, 9, 3, 2])],
     ("lstmLayer", "BiasInitializer"): [*_CONSTANTS, ("unit-forget-gate", "unit-forget-gate")],
@@ -197,7 +227,8 @@ def good(name: str, option: Option) -> list[tuple[Any, Any]]:
     """Return pairs of what may be given for an option and what is stored."""
     if option.name.endswith("Factor") and option.name != "DilationFactor":
         return [(0, 0), *_NUMBER]
-    return _BY_LAYER.get((name, option.name)) or _BY_NAME[option.name]
+    by_dimension = _LINE if "1d" in name else _VOLUME if "3d" in name else {}
+    return _BY_LAYER.get((name, option.name)) or by_dimension.get(option.name) or _BY_NAME[option.name]
 
 
 CASES = [(name, option) for name in REQUIRED for option in table(name).options.values()]
