@@ -49,7 +49,7 @@ def plot(results, steps, path):
     for axis, (name, rows) in zip(axes[1:], results.items(), strict=True):
         axes[0].plot(steps, rows[:, 0], label=name)
         axis.plot(steps, rows[:, 1:], color="black")
-        axis.set(title=f"Input of a sigmoid, {name}", xlabel="Steps")
+        axis.set(title=name, xlabel="Steps", ylabel="Input of a sigmoid: 15, 50, 85 %")
     axes[0].set(title="Test accuracy (%)", xlabel="Steps")
     axes[0].legend()
     figure.tight_layout()
