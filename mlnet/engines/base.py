@@ -57,6 +57,7 @@ class Workspace:
     def __init__(self, shared: dict[Any, np.ndarray] | None = None) -> None:
         self._own: dict[Any, np.ndarray] = {}
         self._shared: dict[Any, np.ndarray] = {} if shared is None else shared
+        self._parts: dict[str, Workspace] = {}
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an uninitialised array that belongs to this node."""
@@ -65,6 +66,10 @@ class Workspace:
     def scratch(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an uninitialised array that is valid until the operation returns."""
         return _buffer(self._shared, name, shape, dtype)
+
+    def part(self, name: str) -> Workspace:
+        """Return the workspace of one part of this node, whose own arrays are apart from those of other parts."""
+        return self._parts.setdefault(name, Workspace(self._shared))
 
 
 def _buffer(pool: dict[Any, np.ndarray], name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

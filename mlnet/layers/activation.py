@@ -9,7 +9,7 @@ from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import number
 
 
-class _ActivationLayer(Layer):
+class ActivationLayer(Layer):
     """An activation: the operation and the options that it takes as attributes."""
 
     operation_name: ClassVar[str]
@@ -21,7 +21,7 @@ class _ActivationLayer(Layer):
         return Call(self.operation_name, (), attributes)
 
 
-class ReLULayer(_ActivationLayer):
+class ReLULayer(ActivationLayer):
     """Sets negative elements to zero."""
 
     type_name = "ReLU"
@@ -49,7 +49,7 @@ def reluLayer() -> None:
     """
 
 
-class LeakyReLULayer(_ActivationLayer):
+class LeakyReLULayer(ActivationLayer):
     """Multiplies negative elements by a small factor."""
 
     type_name = "Leaky ReLU"
@@ -89,7 +89,7 @@ def leakyReluLayer() -> None:
     """
 
 
-class ClippedReLULayer(_ActivationLayer):
+class ClippedReLULayer(ActivationLayer):
     """Sets negative elements to zero and elements above the ceiling to the ceiling."""
 
     type_name = "Clipped ReLU"
@@ -129,7 +129,7 @@ def clippedReluLayer() -> None:
     """
 
 
-class ELULayer(_ActivationLayer):
+class ELULayer(ActivationLayer):
     """Lets negative elements saturate exponentially."""
 
     type_name = "ELU"
@@ -179,7 +179,7 @@ def eluLayer() -> None:
     """
 
 
-class TanhLayer(_ActivationLayer):
+class TanhLayer(ActivationLayer):
     """Takes the hyperbolic tangent."""
 
     type_name = "Tanh"
@@ -220,7 +220,7 @@ def tanhLayer() -> None:
     """
 
 
-class SigmoidLayer(_ActivationLayer):
+class SigmoidLayer(ActivationLayer):
     """Takes the logistic function."""
 
     type_name = "Sigmoid"
@@ -247,7 +247,7 @@ def sigmoidLayer() -> None:
     """
 
 
-class SoftmaxLayer(_ActivationLayer):
+class SoftmaxLayer(ActivationLayer):
     """Turns channels into probabilities."""
 
     type_name = "Softmax"

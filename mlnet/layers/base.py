@@ -154,17 +154,25 @@ def num_channels(group: Group) -> Option:
     return Option("NumChannels", "auto", auto_or(integer()), doc, group)
 
 
+def ports(kind: str, group: Group = Group.PLAIN) -> tuple[Derived, Derived]:
+    """Return number and names of the inputs or outputs of a layer; ``kind`` is 'input' or 'output'."""
+
+    def names(layer: Any) -> list[str]:
+        return list(getattr(layer, f"{kind}s"))
+
+    title = kind.capitalize()
+    return (
+        Derived(f"Num{title}s", lambda layer: len(names(layer)), f"Number of {kind}s.", group),
+        Derived(f"{title}Names", names, f"Names of the {kind}s.", group),
+    )
+
+
 def layer_table(*entries: Option | Derived) -> Table:
     """Return the table of a layer: its name, ``entries``, and the names of its inputs and outputs."""
     name = Option("Name", "", text(), "Name of the layer; given automatically when training if ''.", Group.PLAIN)
-    ports = (
-        Derived("NumInputs", lambda layer: len(layer.inputs), "Number of inputs."),
-        Derived("InputNames", lambda layer: list(layer.inputs), "Names of the inputs."),
-        Derived("NumOutputs", lambda layer: len(layer.outputs), "Number of outputs."),
-        Derived("OutputNames", lambda layer: list(layer.outputs), "Names of the outputs."),
-    )
     given = {entry.name for entry in entries}
-    return Table(name, *entries, *(port for port in ports if port.name not in given))
+    hidden = (*ports("input", Group.HIDDEN), *ports("output", Group.HIDDEN))
+    return Table(name, *entries, *(port for port in hidden if port.name not in given))
 
 
 L = TypeVar("L", bound="Layer")
@@ -253,6 +261,14 @@ def channel_mistakes(layer: Any, size: Size) -> Iterator[SizeError]:
     if layer.NumChannels not in ("auto", size.channels):
         fix = "Leave NumChannels out, or give it the number of channels of the layer before."
         yield SizeError(f"{layer.NumChannels} channels (NumChannels)", f"an input of {size.text}", fix)
+
+
+def group_mistakes(groups: int, size: Size) -> Iterator[SizeError]:
+    """Yield a mistake where NumGroups does not divide the channels of the input."""
+    if size.channels % groups:
+        divisors = ", ".join(str(n) for n in range(1, size.channels + 1) if size.channels % n == 0)
+        fix = f"Use one of these numbers of groups: {divisors}."
+        yield SizeError(f"channels that {groups} groups (NumGroups) divide", f"{size.channels} channels", fix)
 
 
 def need_images(size: Size) -> None:

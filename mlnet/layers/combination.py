@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table
-from mlnet.options import Argument, Derived, Group, Option, constructs
+from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, ports
+from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import integer
 
 _NUM_INPUTS = Option("NumInputs", None, integer(2), "Number of inputs.", Group.PLAIN, Argument.REQUIRED)
-_INPUT_NAMES = Derived("InputNames", lambda layer: list(layer.inputs), "Names of the inputs.", Group.PLAIN)
+_, _INPUT_NAMES = ports("input")
 
 
 class CombinationLayer(Layer):

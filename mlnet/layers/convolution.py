@@ -1,107 +1,20 @@
-"""Convolution layers."""
+"""The convolution layer for images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar
-
-from mlnet.layers.base import (
-    WEIGHT_INITIALIZERS,
-    Call,
-    Layer,
-    Learnable,
-    Size,
-    SizeError,
-    channel_mistakes,
-    layer_table,
-    num_channels,
-    parameter_mistakes,
-)
-from mlnet.layers.windows import padding_options, resolved_padding, window_options, window_output, window_text
-from mlnet.options import Argument, Group, Option, constructs
-from mlnet.rules import choice, either, integer, number, read_only, row
-
-_WEIGHTS = Learnable("Weights", "Weight", "glorot", 1, "Height x width x NumChannels x NumFilters", WEIGHT_INITIALIZERS)
-_BIAS = Learnable("Bias", "Bias", "zeros", 0, "1 x 1 x NumFilters")
-_PADDING_VALUES = either(number(), choice("symmetric-include-edge", "symmetric-exclude-edge", "replicate"))
+from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_table
+from mlnet.layers.windowed import in_image_words
+from mlnet.options import constructs
 
 
-class Convolution2DLayer(Layer):
+class Convolution2DLayer(ConvolutionLayer):
     """Slides filters over images."""
 
     type_name = "Convolution"
     base_name = "conv"
-    learnables = (_WEIGHTS, _BIAS)
-    shows_all_link: ClassVar[bool] = True
-    _size, _stride = window_options("FilterSize", "the filters")
-    table = layer_table(
-        _size,
-        num_channels(Group.HYPERPARAMETERS),
-        Option("NumFilters", None, integer(), "Number of filters.", Group.HYPERPARAMETERS, Argument.REQUIRED),
-        _stride,
-        Option(
-            "DilationFactor",
-            read_only([1, 1]),
-            row(integer(), 2),
-            "Vertical and horizontal step between the elements of a filter.",
-            Group.HYPERPARAMETERS,
-        ),
-        *padding_options(),
-        Option(
-            "PaddingValue",
-            0,
-            _PADDING_VALUES,
-            "Value of the added rows and columns, or how it is taken from the edge.",
-            Group.HYPERPARAMETERS,
-            shown=lambda layer: layer.PaddingValue != 0,
-        ),
-        *_WEIGHTS.options(),
-        *_BIAS.options(),
-    )
-
-    def description(self) -> str:
-        """Return e.g. "16 3x3 convolutions with stride [1  1] and padding [1  1  1  1]"."""
-        filters = f"{self.FilterSize[0]}x{self.FilterSize[1]}"
-        if self.NumChannels != "auto":
-            filters += f"x{self.NumChannels}"
-        return f"{self.NumFilters} {filters} convolutions with {window_text(self)}"
-
-    def mistakes(self, size: Size) -> Iterator[SizeError]:
-        """Yield channels and parameters that do not fit the input."""
-        yield from channel_mistakes(self, size)
-        yield from parameter_mistakes(self, size)
-
-    def output_size(self, size: Size) -> Size:
-        """Return the size of the filtered images."""
-        return Size(size.format, (*window_output(self, size, self._extent()), self.NumFilters))
-
-    def with_size(self, size: Size) -> Convolution2DLayer:
-        """Return a copy with NumChannels set."""
-        return self.replaced(NumChannels=size.channels)
-
-    def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
-        """Return h x w x C x F for the weights and 1 x 1 x F for the bias."""
-        height, width = (int(n) for n in self.FilterSize)
-        return {"Weights": (height, width, size.channels, self.NumFilters), "Bias": (1, 1, self.NumFilters)}[name]
-
-    def fans(self, name: str, size: Size) -> tuple[int, int]:
-        """Return filter area times channels, and filter area times filters."""
-        area = int(self.FilterSize[0] * self.FilterSize[1])
-        return area * size.channels, area * self.NumFilters
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the convolution with its padding resolved."""
-        attributes = {
-            "stride": tuple(int(n) for n in self.Stride),
-            "dilation": tuple(int(n) for n in self.DilationFactor),
-            "padding": resolved_padding(self, size.spatial, self._extent()),
-            "padding_value": self.PaddingValue,
-        }
-        return Call("convolution2d", ("Weights", "Bias"), attributes)
-
-    def _extent(self) -> tuple[int, int]:
-        height, width = ((int(f) - 1) * int(d) + 1 for f, d in zip(self.FilterSize, self.DilationFactor, strict=True))
-        return height, width
+    dimensions = 2
+    learnables = filter_learnables(2)
+    table = filter_table(2, learnables, *in_image_words(convolution_options(2)))
 
 
 @constructs(Convolution2DLayer)

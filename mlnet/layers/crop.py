@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
-from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, spaced
+from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, ports, spaced
 from mlnet.options import Argument, Derived, Group, Option, constructs
 from mlnet.rules import EMPTY, Rule, choice, either, empty, integer, row
 
@@ -53,8 +53,7 @@ class Crop2DLayer(ReferenceLayer):
     base_name = "crop2d"
     inputs = ("in", "ref")
     table = layer_table(
-        Derived("NumInputs", lambda layer: len(layer.inputs), "Number of inputs.", Group.PLAIN),
-        Derived("InputNames", lambda layer: list(layer.inputs), "Names of the inputs.", Group.PLAIN),
+        *ports("input"),
         Derived(
             "Mode",
             lambda layer: "custom" if layer.Location.size else "centercrop",

@@ -7,21 +7,24 @@ from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import number
 
 
+def probability(dropped: str) -> Option:
+    """Return the option Probability of setting what is ``dropped``, e.g. 'a channel', to zero."""
+    return Option(
+        "Probability",
+        0.5,
+        number(0, 1, below=True),
+        f"Probability of setting {dropped} to zero.",
+        Group.HYPERPARAMETERS,
+        Argument.OPTIONAL,
+    )
+
+
 class DropoutLayer(Layer):
     """Sets random elements to zero while training."""
 
     type_name = "Dropout"
     base_name = "dropout"
-    table = layer_table(
-        Option(
-            "Probability",
-            0.5,
-            number(0, 1, below=True),
-            "Probability of setting an element to zero.",
-            Group.HYPERPARAMETERS,
-            Argument.OPTIONAL,
-        ),
-    )
+    table = layer_table(probability("an element"))
 
     def description(self) -> str:
         """Return e.g. "50% dropout"."""

@@ -90,9 +90,7 @@ class FilterLayer(WindowedLayer):
 
     def description(self) -> str:
         """Return e.g. "16 3x3x3 convolutions with stride [1  1  1] and padding 'same'"."""
-        known = () if self.NumChannels == "auto" else (self.NumChannels,)
-        filters = "x".join(str(n) for n in (*vector(self.FilterSize), *known))
-        return f"{self.NumFilters} {filters} {self.kind} with {self.window_text()}"
+        return f"{self.NumFilters} {self.size_text(self.NumChannels)} {self.kind} with {self.window_text()}"
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield channels and parameters that do not fit the input."""
@@ -120,7 +118,7 @@ class FilterLayer(WindowedLayer):
 
 
 class ConvolutionLayer(FilterLayer):
-    """Slides filters over one or three dimensions."""
+    """Slides filters over one, two or three dimensions."""
 
     def output_size(self, size: Size) -> Size:
         """Return the size of what comes out; the number of time steps stays open."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mlnet.layers.base import Layer, Size, SizeError, layer_table
-from mlnet.options import Derived, Group, constructs
+from mlnet.layers.base import Layer, Size, SizeError, layer_table, ports
+from mlnet.options import constructs
 
 
 def _sequence_mistakes(size: Size) -> Iterator[SizeError]:
@@ -25,8 +25,7 @@ class SequenceFoldingLayer(Layer):
     base_name = "seqfold"
     outputs = ("out", "miniBatchSize")
     table = layer_table(
-        Derived("NumOutputs", lambda layer: len(layer.outputs), "Number of outputs.", Group.PLAIN),
-        Derived("OutputNames", lambda layer: list(layer.outputs), "Names of the outputs.", Group.PLAIN),
+        *ports("output"),
     )
 
     def description(self) -> str:
@@ -73,8 +72,7 @@ class SequenceUnfoldingLayer(Layer):
     base_name = "sequnfold"
     inputs = ("in", "miniBatchSize")
     table = layer_table(
-        Derived("NumInputs", lambda layer: len(layer.inputs), "Number of inputs.", Group.PLAIN),
-        Derived("InputNames", lambda layer: list(layer.inputs), "Names of the inputs.", Group.PLAIN),
+        *ports("input"),
     )
 
     def description(self) -> str:

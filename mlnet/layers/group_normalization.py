@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from mlnet.errors import OptionError
-from mlnet.layers.base import Call, Size, SizeError, TimeRule, channel_mistakes, layer_table, num_channels, same_lengths
+from mlnet.layers.base import (
+    Call,
+    Size,
+    SizeError,
+    TimeRule,
+    channel_mistakes,
+    group_mistakes,
+    layer_table,
+    num_channels,
+    same_lengths,
+)
 from mlnet.layers.per_channel import OFFSET, SCALE, PerChannelLayer
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import choice, either, integer, number
@@ -24,14 +34,9 @@ class GroupedLayer(PerChannelLayer):
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield channels and parameters that do not fit the input, and groups that do not divide the channels."""
-        groups = self.group_count(size.channels)
-        if size.channels % groups:
-            divisors = ", ".join(str(n) for n in range(1, size.channels + 1) if size.channels % n == 0)
-            fix = f"Use one of these numbers of groups: {divisors}."
-            yield SizeError(f"channels that {groups} groups (NumGroups) divide", f"{size.channels} channels", fix)
-            yield from channel_mistakes(self, size)
-        else:
-            yield from super().mistakes(size)
+        uneven = list(group_mistakes(self.group_count(size.channels), size))
+        yield from uneven
+        yield from channel_mistakes(self, size) if uneven else super().mistakes(size)
 
     def group_count(self, channels: int) -> int:
         """Return the number of groups of so many channels."""
@@ -187,12 +192,25 @@ def instanceNormalizationLayer() -> None:
     """
 
 
-class LayerNormalizationLayer(PerChannelLayer):
+class _OperationDimensionLayer(PerChannelLayer):
+    """A normalization over what its OperationDimension says."""
+
+    operation_name: ClassVar[str]
+
+    def operation(self, size: Size, *, training: bool) -> Call:
+        """Return the normalization over the axes that OperationDimension means."""
+        attributes = {"axes": _axes(self.OperationDimension, size), "epsilon": self.Epsilon}
+        time = _over_time(size, self.OperationDimension)
+        return Call(self.operation_name, self.per_channel, attributes, time=time)
+
+
+class LayerNormalizationLayer(_OperationDimensionLayer):
     """Normalizes each observation over its channels and positions, then scales and shifts each channel."""
 
     type_name = "Layer Normalization"
     title = "Layer normalization"
     base_name = "layernorm"
+    operation_name = "layer_normalization"
     learnables = (OFFSET, SCALE)
     table = layer_table(
         num_channels(Group.PLAIN),
@@ -201,13 +219,6 @@ class LayerNormalizationLayer(PerChannelLayer):
         *OFFSET.options(),
         *SCALE.options(),
     )
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the normalization over the axes that OperationDimension means."""
-        attributes = {"axes": _axes(self.OperationDimension, size), "epsilon": self.Epsilon}
-        return Call(
-            "layer_normalization", ("Offset", "Scale"), attributes, time=_over_time(size, self.OperationDimension)
-        )
 
 
 @constructs(LayerNormalizationLayer)
@@ -250,20 +261,16 @@ def layerNormalizationLayer() -> None:
     """
 
 
-class RMSNormalizationLayer(PerChannelLayer):
+class RMSNormalizationLayer(_OperationDimensionLayer):
     """Divides each observation by its root mean square, then scales each channel."""
 
     type_name = "RMS Normalization"
     title = "RMS normalization"
     base_name = "rmsnorm"
+    operation_name = "rms_normalization"
     learnables = (SCALE,)
     per_channel = ("Scale",)
     table = layer_table(num_channels(Group.PLAIN), _operation_dimension(), epsilon("mean square"), *SCALE.options())
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the normalization over the axes that OperationDimension means."""
-        attributes = {"axes": _axes(self.OperationDimension, size), "epsilon": self.Epsilon}
-        return Call("rms_normalization", ("Scale",), attributes, time=_over_time(size, self.OperationDimension))
 
 
 @constructs(RMSNormalizationLayer)

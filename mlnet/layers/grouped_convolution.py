@@ -13,6 +13,7 @@ from mlnet.layers.base import (
     Size,
     SizeError,
     auto_or,
+    group_mistakes,
     layer_table,
     parameter_mistakes,
 )
@@ -68,17 +69,15 @@ class GroupedConvolution2DLayer(WindowedLayer):
     def description(self) -> str:
         """Return e.g. "2 groups of 128 5x5x48 convolutions with stride [1  1] and padding [2  2  2  2]"."""
         groups = "channel-wise" if self.NumGroups == "channel-wise" else self.NumGroups
-        known = () if self.NumChannelsPerGroup == "auto" else (self.NumChannelsPerGroup,)
-        filters = "x".join(str(n) for n in (*vector(self.FilterSize), *known))
+        filters = self.size_text(self.NumChannelsPerGroup)
         return f"{groups} groups of {self.NumFiltersPerGroup} {filters} convolutions with {self.window_text()}"
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield groups, channels and parameters that do not fit the input."""
         groups = self.group_count(size)
-        if size.channels % groups:
-            divisors = ", ".join(str(n) for n in range(1, size.channels + 1) if size.channels % n == 0)
-            fix = f"Use one of these numbers of groups: {divisors}."
-            yield SizeError(f"channels that {groups} groups (NumGroups) divide", f"{size.channels} channels", fix)
+        uneven = list(group_mistakes(groups, size))
+        if uneven:
+            yield from uneven
             return
         if self.NumChannelsPerGroup not in ("auto", size.channels // groups):
             needed = f"{self.NumChannelsPerGroup * groups} channels (NumChannelsPerGroup times NumGroups)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -22,7 +22,8 @@ NORMALIZATIONS = {
 """The normalizations and the statistics that each uses, in the order of the display."""
 
 
-def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[Option, ...]:
+def normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[Option, ...]:
+    """Return Normalization, what it is taken over (``dimensions``) and the statistics that it uses."""
     hyper = Group.HYPERPARAMETERS
     statistics = (("Mean", "Mean"), ("StandardDeviation", "Standard deviation"), ("Max", "Maximum"), ("Min", "Minimum"))
     return (
@@ -54,23 +55,35 @@ def _normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[O
     )
 
 
-_SPLIT = Option(
+SPLIT_COMPLEX = Option(
     "SplitComplexInputs", False, flag(), "Split complex data into real and imaginary channels.", Group.PLAIN
 )
+"""The option of all input layers."""
 
 
 class InputLayer(Layer):
     """Base of the input layers."""
 
     inputs = ()
+    channel_axes: ClassVar[str] = "C"
+    """The end of the format of the data, after the spatial dimensions."""
+
+    def normalized_text(self, data: str) -> str:
+        """Return the description of ``data``, e.g. "2 features with 'zscore' normalization"."""
+        if self.Normalization == "none":
+            return data
+        name = f"'{self.Normalization}'" if isinstance(self.Normalization, str) else "custom"
+        return f"{data} with {name} normalization"
 
     def statistics(self) -> tuple[str, ...]:
         """Return the names of the statistics that the normalization uses."""
         return NORMALIZATIONS[self.Normalization] if isinstance(self.Normalization, str) else ()
 
     def size(self) -> Size:
-        """Return the size of one observation after complex data have been split."""
-        raise NotImplementedError
+        """Return the size of one observation, or time step, with twice the channels for split complex data."""
+        *spatial, channels = np.ravel(self.InputSize).tolist()
+        channels *= 2 if self.SplitComplexInputs else 1
+        return Size("S" * len(spatial) + self.channel_axes, (*spatial, channels))
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield given statistics that do not fit one observation."""
@@ -107,32 +120,40 @@ class InputLayer(Layer):
         return without_ones(value.shape) in ((), without_ones((size.channels,)), without_ones(size.dims))
 
 
-def _image_size(value: Any) -> np.ndarray:
-    if np.size(value) not in (2, 3):
-        raise Refused
-    dims = row(integer(), int(np.size(value)), expand=False).convert(value)
-    return read_only(np.append(dims, 1)[:3])
+def image_size(axes: str, bad: tuple[Any, ...]) -> Option:
+    """Return the option InputSize of images with ``axes``, e.g. 'height width', and optional channels."""
+    count = len(axes.split())
+
+    def convert(value: Any) -> np.ndarray:
+        if np.size(value) not in (count, count + 1):
+            raise Refused
+        dims = row(integer(), int(np.size(value)), expand=False).convert(value)
+        return read_only(np.append(dims, 1)[: count + 1])
+
+    rule = Rule(f"[{axes} channels] or [{axes}]", convert, bad)
+    doc = f"Size of one image; [{axes}] means one channel."
+    return Option("InputSize", None, rule, doc, Group.PLAIN, Argument.REQUIRED)
 
 
-class ImageInputLayer(InputLayer):
+class ImagesLayer(InputLayer):
+    """Base of the layers that take images of two or three dimensions."""
+
+    def description(self) -> str:
+        """Return e.g. "28x28x1 images with 'zerocenter' normalization"."""
+        return self.normalized_text(f"{'x'.join(str(n) for n in self.InputSize)} images")
+
+
+class ImageInputLayer(ImagesLayer):
     """Takes 2-D images."""
 
     type_name = "Image Input"
     base_name = "imageinput"
     table = layer_table(
-        Option(
-            "InputSize",
-            None,
-            Rule(
-                "[height width channels] or [height width]",
-                _image_size,
-                (28, [28], [28, 28, 1, 5], [0, 28, 1], [28, 28.5, 1], [28, np.nan], [True, True], "28", "ab", None),
-            ),
-            "Size of one image; [height width] means one channel.",
-            Group.PLAIN,
-            Argument.REQUIRED,
+        image_size(
+            "height width",
+            (28, [28], [28, 28, 1, 5], [0, 28, 1], [28, 28.5, 1], [28, np.nan], [True, True], "28", "ab", None),
         ),
-        _SPLIT,
+        SPLIT_COMPLEX,
         Option(
             "DataAugmentation",
             "none",
@@ -140,7 +161,7 @@ class ImageInputLayer(InputLayer):
             "Only 'none'; the others are deprecated in MATLAB.",
             Group.HYPERPARAMETERS,
         ),
-        *_normalization_options("zerocenter", ("channel", "element", "all")),
+        *normalization_options("zerocenter", ("channel", "element", "all")),
     )
 
     def check(self) -> None:
@@ -149,19 +170,6 @@ class ImageInputLayer(InputLayer):
             raise NotSupportedError(
                 f"{self.where()}: DataAugmentation='{self.DataAugmentation}' is not supported; it is deprecated."
             )
-
-    def description(self) -> str:
-        """Return e.g. "28x28x1 images with 'zerocenter' normalization"."""
-        size = "x".join(str(n) for n in self.InputSize)
-        if self.Normalization == "none":
-            return f"{size} images"
-        name = f"'{self.Normalization}'" if isinstance(self.Normalization, str) else "custom"
-        return f"{size} images with {name} normalization"
-
-    def size(self) -> Size:
-        """Return height x width x channels, with twice the channels for split complex images."""
-        height, width, channels = (int(n) for n in self.InputSize)
-        return Size("SSC", (height, width, channels * (2 if self.SplitComplexInputs else 1)))
 
 
 @constructs(ImageInputLayer)
@@ -206,20 +214,13 @@ class FeatureInputLayer(InputLayer):
     base_name = "input"
     table = layer_table(
         Option("InputSize", None, integer(), "Number of features.", Group.PLAIN, Argument.REQUIRED),
-        _SPLIT,
-        *_normalization_options("none", ("channel", "all")),
+        SPLIT_COMPLEX,
+        *normalization_options("none", ("channel", "all")),
     )
 
     def description(self) -> str:
         """Return e.g. "2 features with 'zscore' normalization"."""
-        if self.Normalization == "none":
-            return f"{self.InputSize} features"
-        name = f"'{self.Normalization}'" if isinstance(self.Normalization, str) else "custom"
-        return f"{self.InputSize} features with {name} normalization"
-
-    def size(self) -> Size:
-        """Return the number of features, twice as many for split complex ones."""
-        return Size("C", (self.InputSize * (2 if self.SplitComplexInputs else 1),))
+        return self.normalized_text(f"{self.InputSize} features")
 
 
 @constructs(FeatureInputLayer)
@@ -266,6 +267,7 @@ class SequenceInputLayer(InputLayer):
 
     type_name = "Sequence Input"
     base_name = "sequenceinput"
+    channel_axes = "CT"
     table = layer_table(
         Option(
             "InputSize",
@@ -280,19 +282,13 @@ class SequenceInputLayer(InputLayer):
             Argument.REQUIRED,
         ),
         Option("MinLength", 1, integer(), "Fewest time steps that a sequence may have.", Group.PLAIN),
-        _SPLIT,
-        *_normalization_options("none", ("channel", "element", "all")),
+        SPLIT_COMPLEX,
+        *normalization_options("none", ("channel", "element", "all")),
     )
 
     def description(self) -> str:
         """Return e.g. "Sequence input with 12 dimensions"."""
         return f"Sequence input with {'x'.join(str(n) for n in np.ravel(self.InputSize))} dimensions"
-
-    def size(self) -> Size:
-        """Return the size of one time step, with twice the channels for split complex data."""
-        *spatial, channels = np.ravel(self.InputSize).tolist()
-        factor = 2 if self.SplitComplexInputs else 1
-        return Size("S" * len(spatial) + "CT", (*spatial, channels * factor))
 
 
 @constructs(SequenceInputLayer)

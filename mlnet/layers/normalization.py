@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlnet.layers.base import Call, Layer, Size, layer_table, num_channels
-from mlnet.layers.per_channel import CHANNELS, OFFSET, SCALE, PopulationLayer, channel_shape
+from mlnet.layers.per_channel import CHANNELS, OFFSET, SCALE, TRAINED_MEAN, PopulationLayer, channel_shape, decay
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import EMPTY, array, integer, number
 
@@ -23,7 +23,7 @@ class BatchNormalizationLayer(PopulationLayer):
     decays = ("MeanDecay", "VarianceDecay")
     table = layer_table(
         num_channels(Group.PLAIN),
-        Option("TrainedMean", EMPTY, array(), f"{CHANNELS}; mean for prediction, set by training.", Group.PLAIN),
+        TRAINED_MEAN,
         Option(
             "TrainedVariance",
             EMPTY,
@@ -32,8 +32,8 @@ class BatchNormalizationLayer(PopulationLayer):
             Group.PLAIN,
         ),
         Option("Epsilon", 1e-5, number(1e-5), "Added to the variance before the square root.", Group.HYPERPARAMETERS),
-        Option("MeanDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving mean."),
-        Option("VarianceDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving variance."),
+        decay("MeanDecay", "mean"),
+        decay("VarianceDecay", "variance"),
         *OFFSET.options(),
         *SCALE.options(),
     )

@@ -9,12 +9,20 @@ import numpy as np
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, SizeError, channel_mistakes, parameter_mistakes
+from mlnet.options import Group, Option
+from mlnet.rules import EMPTY, array, number
 
 CHANNELS = "1 x 1 x NumChannels (images) or NumChannels x 1 (features, sequences)"
 OFFSET = Learnable("Offset", "Offset", "zeros", 1, CHANNELS)
 SCALE = Learnable("Scale", "Scale", "ones", 1, CHANNELS)
+TRAINED_MEAN = Option("TrainedMean", EMPTY, array(), f"{CHANNELS}; mean for prediction, set by training.", Group.PLAIN)
 
 P = TypeVar("P", bound="PerChannelLayer")
+
+
+def decay(name: str, moment: str) -> Option:
+    """Return the option with the weight of the newest mini-batch in a moving moment."""
+    return Option(name, 0.1, number(0, 1), f"Weight of the newest mini-batch in the moving {moment}.")
 
 
 def channel_shape(size: Size) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What pooling layers over one and three dimensions share."""
+"""What pooling layers over one, two and three dimensions share."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from mlnet.layers.windowed import (
     WindowedLayer,
     border_options,
     border_pairs,
+    in_image_words,
     need_dimensions,
     scalar_or_tuple,
     vector,
     window_options,
 )
-from mlnet.options import Group, Option, Table
+from mlnet.options import Derived, Group, Option, Table
 from mlnet.rules import choice, either, number
 
 _ADDED = "What is added around the input; 'same' makes the output ceil(input / Stride)."
 
 
-def pool_table(count: int, *more: Option) -> Table:
+def pool_table(count: int, *more: Option, first: tuple[Option | Derived, ...] = ()) -> Table:
     """Return the table of pooling over ``count`` dimensions; ``more`` are the options behind the padding."""
-    return layer_table(*window_options("PoolSize", "the pool", count), *border_options("Padding", count, _ADDED), *more)
+    border = border_options("Padding", count, _ADDED)
+    border = in_image_words(border) if count == 2 else border
+    return layer_table(*first, *window_options("PoolSize", "the pool", count), *border, *more)
 
 
 def padding_value() -> Option:
@@ -39,7 +42,7 @@ def padding_value() -> Option:
 
 
 class PoolingLayer(WindowedLayer):
-    """A pool that slides over one or three dimensions."""
+    """A pool that slides over one, two or three dimensions."""
 
     window = "PoolSize"
     kind: ClassVar[str]
@@ -48,9 +51,9 @@ class PoolingLayer(WindowedLayer):
     def description(self) -> str:
         """Return e.g. "2x2x2 max pooling with stride ..." or "Max pooling with pool size 2, stride 1, ..."."""
         if self.dimensions == 1:
-            title = f"{self.kind.capitalize()} pooling with pool size {self.PoolSize}"
+            title = f"{self.kind.capitalize()} pooling with pool size {self.size_text()}"
             return f"{title}, {self.stride_text()}, and {self.border_text()}"
-        return f"{'x'.join(map(str, self.PoolSize))} {self.kind} pooling with {self.window_text()}"
+        return f"{self.size_text()} {self.kind} pooling with {self.window_text()}"
 
     def check(self) -> None:
         """Refuse padding that is not smaller than the pool."""
@@ -80,11 +83,13 @@ class GlobalPoolingLayer(Layer):
     kind: ClassVar[str]
 
     def description(self) -> str:
-        """Return e.g. "1-D global max pooling"."""
+        """Return e.g. "1-D global max pooling", or "Global max pooling" for images."""
+        if self.dimensions == 2:
+            return f"Global {self.kind} pooling"
         return f"{self.dimensions}-D global {self.kind} pooling"
 
     def output_size(self, size: Size) -> Size:
-        """Return one position: 1 x 1 x 1 x C for 3-D images, features for sequences."""
+        """Return one position: 1 x 1 x C for images, 1 x 1 x 1 x C for 3-D images, features for sequences."""
         need_dimensions(size, self.dimensions)
         if self.dimensions == 1 and size.is_sequence:
             return Size("C", (size.channels,))
@@ -93,4 +98,5 @@ class GlobalPoolingLayer(Layer):
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the pooling."""
         along_time = self.dimensions == 1 and size.is_sequence
-        return Call(f"global_{self.kind}_pooling{self.dimensions}d", time=no_lengths if along_time else None)
+        ending = "" if self.dimensions == 2 else f"{self.dimensions}d"
+        return Call(f"global_{self.kind}_pooling{ending}", time=no_lengths if along_time else None)

@@ -21,9 +21,10 @@ from mlnet.layers.base import (
     layer_table,
     no_lengths,
     parameter_mistakes,
+    ports,
     same_lengths,
 )
-from mlnet.options import Argument, Derived, Group, Option, Table
+from mlnet.options import Argument, Group, Option, Table
 from mlnet.rules import EMPTY, Rule, array, choice, either, flag, integer, number, read_only, row
 
 _INPUT_SIZE = "Number of channels of the input; inferred when training if 'auto'."
@@ -85,14 +86,10 @@ def recurrent_table(
     sizes = [option for option in more if option.argument is Argument.REQUIRED]
     others = [option for option in more if option not in sizes]
     rows = "NumHiddenUnits" if directions == 1 else f"{directions}*NumHiddenUnits"
-    ports = (
-        ("InputNames", lambda layer: list(layer.inputs), "Names of the inputs."),
-        ("OutputNames", lambda layer: list(layer.outputs), "Names of the outputs."),
-        ("NumInputs", lambda layer: len(layer.inputs), "Number of inputs."),
-        ("NumOutputs", lambda layer: len(layer.outputs), "Number of outputs."),
-    )
+    counts, names = zip(ports("input"), ports("output"), strict=True)
     return layer_table(
-        *(Derived(name, compute, doc, Group.PLAIN) for name, compute, doc in ports),
+        *names,
+        *counts,
         Option("HasStateInputs", False, flag(), "Take the states from further inputs.", Group.PLAIN),
         Option("HasStateOutputs", False, flag(), "Put out the states as further outputs.", Group.PLAIN),
         Option("InputSize", "auto", auto_or(integer()), _INPUT_SIZE, hyper, Argument.NONE),

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from mlnet.errors import OptionError
-from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, spaced
+from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, ports, spaced
 from mlnet.layers.crop import ReferenceLayer
 from mlnet.layers.shape import lengths_with_gap
-from mlnet.options import Argument, Derived, Group, Option, constructs
+from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import EMPTY, choice, either, empty, flag, integer, number, row
 
 _WAYS = ("Scale", "OutputSize", "EnableReferenceInput")
@@ -23,8 +23,7 @@ class Resize2DLayer(ReferenceLayer):
     type_name = "Resize"
     base_name = "resize"
     table = layer_table(
-        Derived("NumInputs", lambda layer: len(layer.inputs), "Number of inputs.", Group.PLAIN),
-        Derived("InputNames", lambda layer: list(layer.inputs), "Names of the inputs.", Group.PLAIN),
+        *ports("input"),
         Option(
             "Scale",
             EMPTY,

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mlnet.layers.activation import ActivationLayer
 from mlnet.layers.base import (
     Call,
     Layer,
@@ -23,16 +24,12 @@ from mlnet.options import Group, Option, constructs
 from mlnet.rules import Rule, array, choice, either, is_empty, number, read_only
 
 
-class SwishLayer(Layer):
+class SwishLayer(ActivationLayer):
     """Multiplies each element by its logistic function."""
 
     type_name = "Swish"
-    base_name = "swish"
+    base_name = operation_name = "swish"
     shows_all_link = shows_empty_groups = True
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the element-wise function."""
-        return Call("swish")
 
 
 @constructs(SwishLayer)
@@ -68,16 +65,12 @@ def swishLayer() -> None:
     """
 
 
-class SoftplusLayer(Layer):
+class SoftplusLayer(ActivationLayer):
     """Takes the logarithm of one plus the exponential."""
 
     type_name = "Softplus"
-    base_name = "softplus"
+    base_name = operation_name = "softplus"
     shows_all_link = shows_empty_groups = True
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the element-wise function."""
-        return Call("softplus")
 
 
 @constructs(SoftplusLayer)
@@ -99,11 +92,12 @@ def softplusLayer() -> None:
     """
 
 
-class GELULayer(Layer):
+class GELULayer(ActivationLayer):
     """Multiplies each element by its probability under the normal distribution."""
 
     type_name = "GELU"
-    base_name = "gelu"
+    base_name = operation_name = "gelu"
+    attribute_options = ("Approximation",)
     table = layer_table(
         Option(
             "Approximation",
@@ -113,10 +107,6 @@ class GELULayer(Layer):
             Group.HYPERPARAMETERS,
         ),
     )
-
-    def operation(self, size: Size, *, training: bool) -> Call:
-        """Return the element-wise function."""
-        return Call("gelu", (), {"approximation": self.Approximation})
 
 
 @constructs(GELULayer)

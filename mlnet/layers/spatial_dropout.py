@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mlnet.layers.base import Call, Layer, Size, layer_table, same_lengths
-from mlnet.options import Argument, Group, Option, constructs
-from mlnet.rules import number
+from mlnet.layers.dropout import probability
+from mlnet.options import constructs
 
 
 class SpatialDropoutLayer(Layer):
@@ -12,16 +12,7 @@ class SpatialDropoutLayer(Layer):
 
     type_name = "Spatial Dropout"
     base_name = "spatialdropout"
-    table = layer_table(
-        Option(
-            "Probability",
-            0.5,
-            number(0, 1, below=True),
-            "Probability of setting a channel to zero.",
-            Group.HYPERPARAMETERS,
-            Argument.OPTIONAL,
-        ),
-    )
+    table = layer_table(probability("a channel"))
 
     def description(self) -> str:
         """Return e.g. "50% spatial dropout"."""

@@ -7,10 +7,10 @@ import numpy as np
 from mlnet.errors import OptionError
 from mlnet.layers.base import Call, Size, layer_table, num_channels
 from mlnet.layers.group_normalization import GroupedLayer, epsilon, num_groups
-from mlnet.layers.per_channel import CHANNELS, OFFSET, SCALE, PopulationLayer
+from mlnet.layers.per_channel import OFFSET, SCALE, TRAINED_MEAN, PopulationLayer, decay
 from mlnet.matrix_root import inverse_root
 from mlnet.options import Argument, Group, Option, constructs
-from mlnet.rules import EMPTY, array, number
+from mlnet.rules import EMPTY, array
 
 _MATRIX = "K x K x groups, K channels in each group"
 
@@ -28,7 +28,7 @@ class WhiteningLayer(GroupedLayer, PopulationLayer):
     decays = ("MeanDecay", "CovarianceDecay")
     table = layer_table(
         num_channels(Group.PLAIN),
-        Option("TrainedMean", EMPTY, array(), f"{CHANNELS}; mean for prediction, set by training.", Group.PLAIN),
+        TRAINED_MEAN,
         Option(
             "TrainedWhiteningMatrix",
             EMPTY,
@@ -38,8 +38,8 @@ class WhiteningLayer(GroupedLayer, PopulationLayer):
         ),
         num_groups("all-channels", Argument.OPTIONAL),
         epsilon("eigenvalues of the covariance"),
-        Option("MeanDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving mean."),
-        Option("CovarianceDecay", 0.1, number(0, 1), "Weight of the newest mini-batch in the moving covariance."),
+        decay("MeanDecay", "mean"),
+        decay("CovarianceDecay", "covariance"),
         *OFFSET.options(),
         *SCALE.options(),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,6 +21,15 @@ _BORDERS = {
     3: ("[vertical horizontal depth], [top left front; bottom right back]", {1: [0] * 6, 3: [0, 1, 2] * 2}),
 }
 """By the number of dimensions: forms of a border in words, and where its elements come from, by their number."""
+
+_IMAGE_DOCS = {
+    "DilationFactor": f"{_STEPS[2]} between the elements of a filter.",
+    "Padding": "Rows and columns added around the input; 'same' makes the output ceil(input / Stride).",
+    "PaddingMode": "'manual' or 'same'.",
+    "PaddingSize": "[top bottom left right]; [] while 'same'.",
+    "PaddingValue": "Value of the added rows and columns, or how it is taken from the edge.",
+}
+"""What docstrings say of options and properties where there are rows and columns only."""
 
 
 def per_dimension(rule: Rule, count: int) -> Rule:
@@ -78,7 +89,14 @@ def _mode(layer: Any, name: str) -> str:
 
 def _manual(layer: Any, name: str) -> np.ndarray:
     border = getattr(layer, name)
-    return EMPTY if isinstance(border, str) else np.asarray(border, np.float64)
+    if isinstance(border, str):
+        return EMPTY
+    return border if border.ndim == 1 else np.asarray(border, np.float64)
+
+
+def in_image_words(entries: Iterable[Option | Derived]) -> tuple[Option | Derived, ...]:
+    """Return options and properties whose docstrings speak of rows and columns."""
+    return tuple(replace(entry, doc=_IMAGE_DOCS.get(entry.name, entry.doc)) for entry in entries)
 
 
 def vector(value: Any) -> tuple[int, ...]:
@@ -108,6 +126,11 @@ class WindowedLayer(Layer):
     border: ClassVar[str] = "Padding"
     window: ClassVar[str]
     """The option that has the size of the window."""
+
+    def size_text(self, channels: Any = "auto") -> str:
+        """Return the size of the window, e.g. "3x3", followed by the channels where they are known: "3x3x16"."""
+        known = () if channels == "auto" else (channels,)
+        return "x".join(str(n) for n in (*vector(getattr(self, self.window)), *known))
 
     def window_text(self) -> str:
         """Return the end of the description: stride, dilation where it is not 1, and the border."""

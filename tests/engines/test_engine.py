@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from mlnet.engines.base import Engine
+from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.errors import NotSupportedError
 
@@ -22,6 +23,15 @@ def test_the_numpy_engine_is_an_engine():
     assert isinstance(engine, Engine)
     assert engine.name == "numpy"
     assert set(engine.losses) == {"softmax_cross_entropy", "half_mean_squared_error"}
+
+
+def test_parts_of_a_workspace_have_their_own_arrays_and_share_scratch():
+    whole = Workspace()
+    first, second = whole.part("first"), whole.part("second")
+    arrays = [each.empty("output", (2, 3), np.float32) for each in (whole, first, second)]
+    assert not any(np.shares_memory(a, b) for a, b in ((arrays[0], arrays[1]), (arrays[1], arrays[2])))
+    assert whole.part("first").empty("output", (2, 3), np.float32) is arrays[1]
+    assert np.shares_memory(first.scratch("sum", (4,), np.float32), whole.scratch("sum", (4,), np.float32))
 
 
 def test_tables_hold_pairs_of_the_same_name():

@@ -36,8 +36,8 @@ def pad(x: np.ndarray, padding: Padding, value: float | str, out: np.ndarray) ->
         x = inner(x, cut)  # type: ignore[arg-type]
         top, bottom, left, right = (max(0, p) for p in padding)
     if isinstance(value, str):
-        rows = _sources(x.shape[1], top, bottom, value)
-        columns = _sources(x.shape[2], left, right, value)
+        rows = edge_sources(x.shape[1], top, bottom, value)
+        columns = edge_sources(x.shape[2], left, right, value)
         np.copyto(out, x[:, rows][:, :, columns])
         return
     height, width = out.shape[1:3]
@@ -61,12 +61,12 @@ def _fold(d_padded: np.ndarray, axis: int, before: int, after: int, mode: str) -
     """Add each row of the border along ``axis`` to the row that it repeats."""
     rows = np.moveaxis(d_padded, axis, 0)
     size = len(rows) - before - after
-    sources = _sources(size, before, after, mode)
+    sources = edge_sources(size, before, after, mode)
     for place in (*range(before), *range(before + size, len(rows))):
         rows[before + sources[place]] += rows[place]
 
 
 @lru_cache(maxsize=256)
-def _sources(size: int, before: int, after: int, mode: str) -> np.ndarray:
+def edge_sources(size: int, before: int, after: int, mode: str) -> np.ndarray:
     """Return for each place of a padded axis the place it is copied from."""
     return np.pad(np.arange(size), (before, after), mode=_MODES[mode])  # type: ignore[call-overload]

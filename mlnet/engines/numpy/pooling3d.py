@@ -40,19 +40,6 @@ class GlobalPooling3DState(NamedTuple):
     pooling: GlobalPoolingState
 
 
-class _Step(Workspace):
-    """The buffers of one of two steps, under names of their own."""
-
-    def __init__(self, whole: Workspace, step: str) -> None:
-        self._whole, self._step = whole, step
-
-    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return self._whole.empty(f"{self._step} {name}", shape, dtype)
-
-    def scratch(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return self._whole.scratch(name, shape, dtype)
-
-
 def max_pooling3d(
     x: np.ndarray, *, pool_size: Triple, stride: Triple, padding: Padding3D, workspace: Workspace
 ) -> tuple[np.ndarray, Pooling3DState]:
@@ -138,7 +125,7 @@ def _pooled(
         pool_size=pool_size[1:],
         stride=stride[1:],
         padding=tuple(others),
-        workspace=_Step(workspace, "planes"),
+        workspace=workspace.part("planes"),
         **more,
     )
     _, columns, layers, _ = between = y.shape
@@ -147,7 +134,7 @@ def _pooled(
         pool_size=(pool_size[0], 1),
         stride=(stride[0], 1),
         padding=(top, bottom, 0, 0),
-        workspace=_Step(workspace, "heights"),
+        workspace=workspace.part("heights"),
         **more,
     )
     state = Pooling3DState(x.shape, between, planes, heights)
@@ -161,9 +148,9 @@ def _gradient(
         return (None,)
     n, rows, columns, layers, channels = d_output.shape
     d_heights = d_output.reshape(n, rows, columns * layers, channels)
-    (d_planes,) = function(saved.heights, d_heights, wanted=wanted, workspace=_Step(workspace, "heights"))
+    (d_planes,) = function(saved.heights, d_heights, wanted=wanted, workspace=workspace.part("heights"))
     d_planes = d_planes.reshape(saved.between)
-    (d_x,) = function(saved.planes, d_planes, wanted=wanted, workspace=_Step(workspace, "planes"))
+    (d_x,) = function(saved.planes, d_planes, wanted=wanted, workspace=workspace.part("planes"))
     return (d_x.reshape(saved.shape),)
 
 

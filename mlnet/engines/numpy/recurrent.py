@@ -12,19 +12,6 @@ from mlnet.engines.numpy.lstm import LstmState, lstm, lstm_backward
 _DIRECTIONS = ("forward", "backward")
 
 
-class _Half(Workspace):
-    """The buffers of one direction, within the workspace of a node."""
-
-    def __init__(self, whole: Workspace, direction: str) -> None:
-        self._whole, self._direction = whole, direction
-
-    def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return self._whole.empty(f"{self._direction} {name}", shape, dtype)
-
-    def scratch(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return self._whole.scratch(name, shape, dtype)
-
-
 class BilstmState(NamedTuple):
     """The records of the two directions, and the states (N, 2 H) at their ends, forward then backward."""
 
@@ -60,7 +47,7 @@ def bilstm(
         strict=True,
     )
     results = [
-        lstm(x, *half, reverse=direction == "backward", workspace=_Half(workspace, direction), **attributes)
+        lstm(x, *half, reverse=direction == "backward", workspace=workspace.part(direction), **attributes)
         for half, direction in zip(halves, _DIRECTIONS, strict=True)
     ]
     outputs, records = zip(*results, strict=True)
@@ -77,7 +64,7 @@ def bilstm_backward(
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state."""
     (d_x, *forward), (d_x_backward, *backward) = (
-        lstm_backward(half, d_half, wanted=wanted, workspace=_Half(workspace, direction))
+        lstm_backward(half, d_half, wanted=wanted, workspace=workspace.part(direction))
         for half, d_half, direction in zip(saved.halves, np.split(d_output, 2, axis=-1), _DIRECTIONS, strict=True)
     )
     if d_x is not None and d_x_backward is not None:

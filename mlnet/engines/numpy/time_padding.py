@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.engines.numpy.padding import Padding, _sources
+from mlnet.engines.numpy.padding import Padding, edge_sources
 from mlnet.errors import DataError
 
 TimePadding = tuple[int, int] | str
@@ -85,7 +85,7 @@ def time_border(
     sources[(sources < 0) | (sources >= steps[:, None])] = -1
     if isinstance(value, str):
         for row, size, first, last in zip(sources, steps, before, after, strict=True):
-            repeated = _sources(int(size), int(first), int(last), value)[: len(row)]
+            repeated = edge_sources(int(size), int(first), int(last), value)[: len(row)]
             row[: len(repeated)] = repeated
     return TimeBorder(x.shape, (0, 0, 0, 0), value, sources, output)
 
