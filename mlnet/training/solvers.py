@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,25 +25,22 @@ class Solver(ABC):
         self.parameters = parameters
         self.iteration = 0
         self.memory = {slot: np.zeros_like(parameters.flat_values) for slot in self.slots}
-        self._buffers = [np.empty_like(parameters.flat_values) for _ in range(2)]
+        buffers = [np.empty_like(parameters.flat_values) for _ in range(2)]
+        every = (parameters.flat_values, parameters.flat_gradients, *self.memory.values(), *buffers)
+        self._segments = [(tuple(flat[where] for flat in every), factor) for where, factor, _ in parameters.segments]
 
     def step(self, learn_rate: float) -> None:
         """Change the parameters by their gradients; each segment has the rate ``learn_rate * LearnRateFactor``."""
         self.iteration += 1
-        for where, factor, _ in self.parameters.segments:
-            self._update(where, self._typed(learn_rate * factor))
+        for views, factor in self._segments:
+            self._update(self._typed(learn_rate * factor), *views)
 
     @abstractmethod
-    def _update(self, where: slice, learn_rate: np.floating) -> None: ...
+    def _update(self, learn_rate: np.floating, *views: np.ndarray) -> None:
+        """Change a segment; ``views`` are its values, gradients, memory slots, and two buffers."""
 
     def _typed(self, number: float) -> np.floating:
         return self.parameters.flat_values.dtype.type(number)
-
-    def _views(self, where: slice) -> Iterator[np.ndarray]:
-        """Yield values, gradients, the memory slots, and two buffers of a segment."""
-        parameters = self.parameters
-        for flat in (parameters.flat_values, parameters.flat_gradients, *self.memory.values(), *self._buffers):
-            yield flat[where]
 
 
 class SGDM(Solver):
@@ -56,8 +52,8 @@ class SGDM(Solver):
         super().__init__(parameters)
         self._momentum = self._typed(momentum)
 
-    def _update(self, where: slice, learn_rate: np.floating) -> None:
-        value, gradient, velocity, buffer, _ = self._views(where)
+    def _update(self, learn_rate: np.floating, *views: np.ndarray) -> None:
+        value, gradient, velocity, buffer, _ = views
         velocity *= self._momentum
         velocity -= np.multiply(gradient, learn_rate, out=buffer)
         value += velocity
@@ -72,8 +68,8 @@ class RMSProp(Solver):
         super().__init__(parameters)
         self._decay, self._epsilon = decay, self._typed(epsilon)
 
-    def _update(self, where: slice, learn_rate: np.floating) -> None:
-        value, gradient, squared, buffer, step = self._views(where)
+    def _update(self, learn_rate: np.floating, *views: np.ndarray) -> None:
+        value, gradient, squared, buffer, step = views
         _average_squares(squared, gradient, self._typed(self._decay), self._typed(1 - self._decay), buffer)
         np.sqrt(squared, out=buffer)
         buffer += self._epsilon
@@ -95,8 +91,8 @@ class Adam(Solver):
         super().__init__(parameters)
         self._decay, self._squared_decay, self._epsilon = decay, squared_decay, self._typed(epsilon)
 
-    def _update(self, where: slice, learn_rate: np.floating) -> None:
-        value, gradient, mean, squared, buffer, step = self._views(where)
+    def _update(self, learn_rate: np.floating, *views: np.ndarray) -> None:
+        value, gradient, mean, squared, buffer, step = views
         mean *= self._typed(self._decay)
         mean += np.multiply(gradient, self._typed(1 - self._decay), out=buffer)
         b2 = self._squared_decay

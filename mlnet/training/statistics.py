@@ -113,18 +113,19 @@ class MovingStatistics:
     def __init__(self, network: Resolved, plan: StepPlan) -> None:
         self._layers = population_nodes(network, plan)
         self._moments: dict[int, list[np.ndarray]] = {}
+        self._decays: dict[int, list[float]] = {}
         for number, (index, layer) in self._layers.items():
             self._moments[number] = list(layer.first_moments(network.input_size(index)))
+            self._decays[number] = [float(getattr(layer, option)) for option in layer.decays]
 
     def update(self, plan: StepPlan) -> None:
         """Take in the mini-batch that ``plan`` ran last."""
         for number, (_, layer) in self._layers.items():
-            saved, moments = plan.saved[number], self._moments[number]
+            saved = plan.saved[number]
             batch = (saved.mean, getattr(saved, layer.spread_field))
-            decays = [getattr(layer, option) for option in layer.decays]
-            for place, (value, decay) in enumerate(zip(batch, decays, strict=True)):
-                before = moments[place]
-                moments[place] = decay * value.reshape(before.shape) + (1 - decay) * before
+            for before, value, decay in zip(self._moments[number], batch, self._decays[number], strict=True):
+                before *= 1 - decay
+                before += decay * value.reshape(before.shape)
 
     @property
     def values(self) -> dict[Key, np.ndarray]:
