@@ -135,11 +135,11 @@ class Table:
         parameters = []
         for option in self.arguments.values():
             if option in self.positional:
-                default = kinds.empty if option.argument is Argument.REQUIRED else _plain(option.default)
+                default = kinds.empty if option.argument is Argument.REQUIRED else plain_default(option.default)
                 parameters.append(kinds(option.name, kinds.POSITIONAL_OR_KEYWORD, default=default))
         for option in self.arguments.values():
             if option not in self.positional:
-                parameters.append(kinds(option.name, kinds.KEYWORD_ONLY, default=_plain(option.default)))
+                parameters.append(kinds(option.name, kinds.KEYWORD_ONLY, default=plain_default(option.default)))
         return inspect.Signature(parameters, return_annotation=returns)
 
     def documentation(self) -> str:
@@ -157,7 +157,7 @@ class Table:
         return "\n".join(lines)
 
 
-def _plain(default: Any) -> Any:
+def plain_default(default: Any) -> Any:
     """Return a default as one would type it."""
     if is_empty(default):
         return []
@@ -252,7 +252,7 @@ class Declared:
         raise UnknownNameError(f"{self.where()}: there is no property '{name}'.{nearest(name, self.table.entries)}")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.table.entries})
+        return sorted(self.table.entries)  # what a user looks for at the prompt
 
     def where(self) -> str:
         """Return how messages name this object."""

@@ -48,3 +48,8 @@ def test_setup_commands_name_existing_things():
     text = README.read_text(encoding="utf-8")
     assert "python examples/train_digits.py" in text and (README.parent / "examples/train_digits.py").exists()
     assert "pip install -e '.[test]' && pytest" in text
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\(([^)#:]+)\)", README.read_text(encoding="utf-8"))
+    assert links and all((README.parent / link).exists() for link in links)

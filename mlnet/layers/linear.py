@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+from mlnet.errors import OptionError
 from mlnet.layers.base import (
     WEIGHT_INITIALIZERS,
     Call,
@@ -43,6 +44,14 @@ class FullyConnectedLayer(Layer):
         *_WEIGHTS.options(),
         *_BIAS.options(),
     )
+
+    def check(self) -> None:
+        """Refuse parameters that do not have one row for each output."""
+        for name in ("Weights", "Bias"):
+            value = getattr(self, name)
+            rows = value.size if name == "Bias" or value.ndim < 2 else len(value)
+            if value.size and rows != self.OutputSize:
+                raise OptionError(f"{self.where()}: {name}: needs {self.OutputSize} rows (OutputSize), but got {rows}.")
 
     def description(self) -> str:
         """Return e.g. "10 fully connected layer"."""

@@ -57,7 +57,8 @@ class Run:
         for start in range(0, len(predictors), self._size):
             index = slice(start, start + self._size)
             lengths = predictors.lengths(index)
-            output = self._plan.forward(predictors.batch(index), self._values_for(index), lengths=lengths).copy()
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows in the scores
+                output = self._plan.forward(predictors.batch(index), self._values_for(index), lengths=lengths).copy()
             after = self._plan.output_lengths()
             if after is None:
                 outputs.append(output)

@@ -138,7 +138,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or
         (H, W, C, S) arrays, also one of them.
     MiniBatchSize : positive integer, default 128
-        Observations that are computed at a time; the result does not depend on it.
+        Observations that are computed at a time; the result does not depend on it but for the rounding of single
+        precision.
     Acceleration : 'auto' or 'none', default 'auto'
         'none' is the NumPy reference.
     ExecutionEnvironment : 'auto' or 'cpu', default 'auto'
@@ -148,7 +149,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     -------
     ndarray, float32
         (N, K) scores of the K classes or responses; (H, W, C, N) where the network puts out images. Where it puts out
-        sequences, a list of (K, S) arrays, or one array for one sequence that was not in a list.
+        sequences, a list of (K, S) arrays, or one array for one sequence that was not in a list. NaN and Inf in the
+        data go through to the scores of their observation, as in MATLAB and NumPy.
 
     Raises
     ------

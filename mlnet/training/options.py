@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 from mlnet.errors import NotSupportedError, OptionError, nearest
-from mlnet.options import Declared, Group, Option, Table, describe
+from mlnet.options import Declared, Group, Option, Table, describe, plain_default
 from mlnet.rules import (
     EMPTY,
     Refused,
@@ -47,8 +48,10 @@ def _pair(value: Any) -> tuple[Any, Any]:
 
 _VALIDATION = either(empty(), Rule("predictors and responses as (X, Y)", _pair, ("x", [1, 2, 3])))
 
+SCHEDULES = ("none", "piecewise", "warmup", "polynomial", "exponential", "cosine", "cyclical")
+
 _SHARED = (
-    _option("LearnRateSchedule", "none", choice("none", "piecewise"), "How the global learning rate changes."),
+    _option("LearnRateSchedule", "none", choice(*SCHEDULES), "How the global learning rate changes."),
     _option("LearnRateDropFactor", 0.1, number(0, 1), "Times the learning rate at each drop ('piecewise')."),
     _option("LearnRateDropPeriod", 10, integer(), "Epochs between drops ('piecewise')."),
     _option("L2Regularization", 1e-4, number(0), "Global factor of the L2 penalty on the weights."),
@@ -174,15 +177,14 @@ SOLVERS: dict[str, type[TrainingOptions]] = {
 }
 
 
-def trainingOptions(solverName: str, *args: Any, **kwargs: Any) -> TrainingOptions:
+def trainingOptions(solverName: str = "", *args: Any, **kwargs: Any) -> TrainingOptions:
     """Return the options of training for a solver.
 
     Parameters
     ----------
     solverName : 'sgdm', 'adam' or 'rmsprop'
         Stochastic gradient descent with momentum, Adam (Kingma and Ba, 2015), or RMSProp (Tieleman and Hinton, 2012).
-    *args, **kwargs
-        Name-value options; ``help(type(options))`` lists those of a solver, with defaults and meanings.
+    {options}
 
     Raises
     ------
@@ -209,12 +211,39 @@ def trainingOptions(solverName: str, *args: Any, **kwargs: Any) -> TrainingOptio
     return SOLVERS[name](*args, **kwargs)
 
 
+def _describe_options() -> None:
+    """Give `trainingOptions` the signature and the documentation of all options, from the tables of the solvers."""
+    solvers_of: dict[str, list[str]] = {}
+    options: dict[str, Option] = {}
+    for solver, cls in SOLVERS.items():
+        for option in cls.table.arguments.values():
+            solvers_of.setdefault(option.name, []).append(solver)
+            options.setdefault(option.name, option)
+    parameters = [inspect.Parameter("solverName", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    lines = []
+    for name, option in options.items():
+        defaults = {solver: SOLVERS[solver].table.arguments[name].default for solver in solvers_of[name]}
+        values = list(dict.fromkeys(describe(default) for default in defaults.values()))
+        if len(values) > 1:
+            values = [f"{describe(default)} ({solver})" for solver, default in defaults.items()]
+        only = "" if len(defaults) == len(SOLVERS) else f" Only {' and '.join(defaults)}."
+        lines += [f"{name} : {option.rule.needed}, default {', '.join(values)}", f"    {option.doc}{only}"]
+        default = plain_default(option.default) if len(values) == 1 else None
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default))
+    text = "\n    ".join(lines)
+    trainingOptions.__doc__ = (trainingOptions.__doc__ or "").replace("{options}", text)
+    trainingOptions.__signature__ = inspect.Signature(parameters, return_annotation=TrainingOptions)  # type: ignore[attr-defined]
+
+
 def _listed() -> str:
     names = [f"'{name}'" for name in SOLVERS]
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+_describe_options()
+
 _NOT_YET: dict[str, Callable[[Any], bool]] = {
+    "LearnRateSchedule": lambda value: value in ("none", "piecewise"),
     "CheckpointPath": lambda value: value == "",
     "ExecutionEnvironment": lambda value: value in ("auto", "cpu"),
     "WorkerLoad": is_empty,

@@ -59,6 +59,8 @@ def data_set(
             else SequenceClassTargets(Y, given, steps, f"{where}Y")
         )
         found = len(targets.classes)
+        if found < 2:
+            raise DataError(f"{where}Y: needs at least 2 classes, but there is only '{targets.classes[0]}'.")
         if (found, size.channels) != (size.channels, size.count):
             raise DataError(
                 f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "

@@ -53,9 +53,10 @@ class SGDM(Solver):
         self._momentum = self._typed(momentum)
 
     def _update(self, learn_rate: np.floating, *views: np.ndarray) -> None:
-        value, gradient, velocity, buffer, _ = views
+        value, gradient, velocity, *_ = views
         velocity *= self._momentum
-        velocity -= np.multiply(gradient, learn_rate, out=buffer)
+        gradient *= learn_rate  # not needed any more: the next mini-batch brings a new one
+        velocity -= gradient
         value += velocity
 
 

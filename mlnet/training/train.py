@@ -117,8 +117,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
     if len(args) == 3:
         raise NotSupportedError(
-            "trainNetwork: data in one argument (datastores, tables) are not supported yet. "
-            "Use trainNetwork(X, Y, layers, options)."
+            "trainNetwork: needs X, Y, layers and options, but got 3 arguments. Are the options missing? "
+            "Data in one argument (datastores, tables) are not supported yet."
         )
     if len(args) != 4:
         raise OptionError(f"trainNetwork: needs X, Y, layers and options, but got {len(args)} arguments.")

@@ -201,6 +201,8 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("reshapeLayer", "OutputSize"): [([3, [], 5], [3, math.nan, 5]), ([3, 4, 5], [3, 4, 5])],
     ("reshapeLayer", "OperationDimension"): [("Spatial", "spatial-channel")],
     ("permuteLayer", "OperationDimension"): [("Spatial", "spatial-channel")],
+    ("fullyConnectedLayer", "Weights"): [(np.ones((10, 4)), np.ones((10, 4))), ([], np.zeros((0, 0)))],
+    ("fullyConnectedLayer", "Bias"): [(np.ones(10, np.float32), np.ones(10)), (np.ones((10, 1)), np.ones((10, 1)))],
     ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
     ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
     ("leakyReluLayer", "Scale"): _NUMBER,

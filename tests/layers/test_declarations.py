@@ -333,3 +333,18 @@ def test_averages_count_padding_unless_told():
 
 def test_initializers_may_be_functions():
     assert convolution2dLayer(3, 1, WeightsInitializer=start).WeightsInitializer is start
+
+
+@pytest.mark.parametrize("given", [{"Bias": [1, 2, 3]}, {"Weights": np.ones((3, 4))}])
+def test_fully_connected_parameters_have_a_row_for_each_output(given):
+    (name,) = given
+    with pytest.raises(OptionError, match=rf"fullyConnectedLayer: {name}: needs 2 rows \(OutputSize\), but got 3"):
+        fullyConnectedLayer(2, **given)
+    layer = fullyConnectedLayer(2)
+    with pytest.raises(OptionError):
+        setattr(layer, name, given[name])
+    assert getattr(layer, name).size == 0
+
+
+def test_tab_completion_shows_the_properties():
+    assert dir(batchNormalizationLayer()) == sorted(batchNormalizationLayer().table.entries)

@@ -150,8 +150,8 @@ def test_resolved_layers_make_the_same_network_again():
             ["Layer 3 (Convolution): needs Weights of size 3x3x8x8, but got Weights of size 3x1."],
         ),
         (
-            [FEATURES, fullyConnectedLayer(2, Bias=[1, 2, 3]), *HEAD],
-            ["Layer 2 (Fully Connected): needs Bias of size 2x1, but got Bias of size 3x1."],
+            [FEATURES, fullyConnectedLayer(2, Weights=np.ones((2, 99))), *HEAD],
+            ["Layer 2 (Fully Connected): needs Weights of size 2x5, but got Weights of size 2x99."],
         ),
         (
             [imageInputLayer([4, 4, 3], Mean=[1, 2]), *HEAD],

@@ -29,6 +29,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
+from mlnet.training.options import SOLVERS
 
 
 def options(solver="sgdm", **changes):
@@ -478,7 +479,7 @@ BAD = [
         "datastore",
         lambda: trainNetwork(X, classifier(), options()),
         NotSupportedError,
-        r"trainNetwork\(X, Y, layers, options\)",
+        r"got 3 arguments\. Are the options missing",
     ),
     ("nargout", lambda: trainNetwork(X, Y, classifier(), options(), nargout=3), OptionError, "nargout"),
     (
@@ -559,3 +560,27 @@ def test_training_options():
 
 def test_signature_of_train_network_is_documented():
     assert "nargout" in inspect.signature(trainNetwork).parameters
+
+
+def test_help_and_signature_of_training_options_list_every_option():
+    names = set(inspect.signature(trainingOptions).parameters) - {"solverName"}
+    assert names == {name for solver in SOLVERS.values() for name in solver.table.arguments}
+    for name in names:
+        assert f"    {name} : " in trainingOptions.__doc__
+    assert "default 0.01 (sgdm), 0.001 (adam), 0.001 (rmsprop)" in trainingOptions.__doc__
+    with pytest.raises(OptionError, match="needs a solver name"):
+        trainingOptions(MaxEpochs=3)
+
+
+def test_one_class_is_named_before_sizes():
+    with pytest.raises(DataError, match="at least 2 classes, but there is only 'a'"):
+        trainNetwork(X, ["a"] * 50, classifier(3), options())
+
+
+def test_nan_in_the_data_shows_in_the_scores_of_its_observation():
+    net = trainNetwork(X, Y, classifier(), options())
+    x = X.copy()
+    x[0, 0, 0, 5], x[0, 0, 0, 7] = np.nan, np.inf
+    scores = net.predict(x)
+    assert np.isnan(scores).any(axis=1).nonzero()[0].tolist() == [5, 7]
+    assert net.classify(x)[5] is None
