@@ -1,210 +1,82 @@
 """mlnet: MATLAB-like layer arrays, their training and their display.
 
-Everything public is here, under MATLAB's names; importing it loads NumPy and nothing heavier.
+Everything public is here, under MATLAB's names. Importing the package loads NumPy and little else: the module of a name
+is loaded when the name is used first.
 """
 
-from mlnet.data.digits import digitTest4DArrayData, digitTrain4DArrayData
-from mlnet.display import disp, properties
-from mlnet.errors import (
-    DataError,
-    MissingExtraError,
-    MlnetError,
-    NetworkError,
-    NotSupportedError,
-    OptionError,
-    TrainingError,
-    UnknownNameError,
-)
-from mlnet.labels import categorical, categories
-from mlnet.layers.activation import (
-    clippedReluLayer,
-    eluLayer,
-    leakyReluLayer,
-    reluLayer,
-    sigmoidLayer,
-    softmaxLayer,
-    tanhLayer,
-)
-from mlnet.layers.combination import (
-    additionLayer,
-    concatenationLayer,
-    depthConcatenationLayer,
-    multiplicationLayer,
-)
-from mlnet.layers.convolution import convolution2dLayer
-from mlnet.layers.convolution1d import convolution1dLayer
-from mlnet.layers.convolution3d import convolution3dLayer
-from mlnet.layers.crop import crop2dLayer
-from mlnet.layers.dropout import dropoutLayer
-from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setL2Factor, setLearnRateFactor
-from mlnet.layers.folding import identityLayer, sequenceFoldingLayer, sequenceUnfoldingLayer
-from mlnet.layers.group_normalization import (
-    groupNormalizationLayer,
-    instanceNormalizationLayer,
-    layerNormalizationLayer,
-    rmsNormalizationLayer,
-)
-from mlnet.layers.grouped_convolution import groupedConvolution2dLayer
-from mlnet.layers.input import featureInputLayer, imageInputLayer, sequenceInputLayer
-from mlnet.layers.input3d import image3dInputLayer
-from mlnet.layers.linear import fullyConnectedLayer
-from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
-from mlnet.layers.output import classificationLayer, regressionLayer
-from mlnet.layers.pooling import (
-    averagePooling2dLayer,
-    globalAveragePooling2dLayer,
-    globalMaxPooling2dLayer,
-    maxPooling2dLayer,
-)
-from mlnet.layers.pooling1d import (
-    averagePooling1dLayer,
-    globalAveragePooling1dLayer,
-    globalMaxPooling1dLayer,
-    maxPooling1dLayer,
-)
-from mlnet.layers.pooling3d import (
-    averagePooling3dLayer,
-    globalAveragePooling3dLayer,
-    globalMaxPooling3dLayer,
-    maxPooling3dLayer,
-)
-from mlnet.layers.recurrent import bilstmLayer, gruLayer, lstmLayer, lstmProjectedLayer
-from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
-from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
-from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer, swishLayer
-from mlnet.layers.spatial_dropout import spatialDropoutLayer
-from mlnet.layers.transposed_convolution import transposedConv1dLayer, transposedConv2dLayer, transposedConv3dLayer
-from mlnet.layers.whitening import whiteningLayer
-from mlnet.network.analyze import NetworkAnalysis, analyzeNetwork
-from mlnet.network.layer_array import LayerArray
-from mlnet.network.layer_graph import (
-    LayerGraph,
-    addLayers,
-    connectLayers,
-    disconnectLayers,
-    layerGraph,
-    removeLayers,
-    replaceLayer,
-)
-from mlnet.network.trained import (
-    DAGNetwork,
-    SeriesNetwork,
-    activations,
-    classify,
-    classifyAndUpdateState,
-    predict,
-    predictAndUpdateState,
-    resetState,
-)
-from mlnet.randomness import rng
-from mlnet.training.options import trainingOptions
-from mlnet.training.train import trainNetwork
-from mlnet.version import __version__
+import importlib as _importlib
+from typing import Any as _Any
 
-__all__ = [
-    "DAGNetwork",
-    "DataError",
-    "LayerArray",
-    "LayerGraph",
-    "MissingExtraError",
-    "MlnetError",
-    "NetworkAnalysis",
-    "NetworkError",
-    "NotSupportedError",
-    "OptionError",
-    "SeriesNetwork",
-    "TrainingError",
-    "UnknownNameError",
-    "__version__",
-    "activations",
-    "addLayers",
-    "additionLayer",
-    "analyzeNetwork",
-    "averagePooling1dLayer",
-    "averagePooling2dLayer",
-    "averagePooling3dLayer",
-    "batchNormalizationLayer",
-    "bilstmLayer",
-    "categorical",
-    "categories",
-    "classificationLayer",
-    "classify",
-    "classifyAndUpdateState",
-    "clippedReluLayer",
-    "concatenationLayer",
-    "connectLayers",
-    "convolution1dLayer",
-    "convolution2dLayer",
-    "convolution3dLayer",
-    "crop2dLayer",
-    "crossChannelNormalizationLayer",
-    "depthConcatenationLayer",
-    "depthToSpace2dLayer",
-    "digitTest4DArrayData",
-    "digitTrain4DArrayData",
-    "disconnectLayers",
-    "disp",
-    "dropoutLayer",
-    "eluLayer",
-    "featureInputLayer",
-    "flattenLayer",
-    "fullyConnectedLayer",
-    "geluLayer",
-    "getL2Factor",
-    "getLearnRateFactor",
-    "globalAveragePooling1dLayer",
-    "globalAveragePooling2dLayer",
-    "globalAveragePooling3dLayer",
-    "globalMaxPooling1dLayer",
-    "globalMaxPooling2dLayer",
-    "globalMaxPooling3dLayer",
-    "groupNormalizationLayer",
-    "groupedConvolution2dLayer",
-    "gruLayer",
-    "identityLayer",
-    "image3dInputLayer",
-    "imageInputLayer",
-    "instanceNormalizationLayer",
-    "layerGraph",
-    "layerNormalizationLayer",
-    "leakyReluLayer",
-    "lstmLayer",
-    "lstmProjectedLayer",
-    "maxPooling1dLayer",
-    "maxPooling2dLayer",
-    "maxPooling3dLayer",
-    "multiplicationLayer",
-    "permuteLayer",
-    "predict",
-    "predictAndUpdateState",
-    "preluLayer",
-    "properties",
-    "regressionLayer",
-    "reluLayer",
-    "removeLayers",
-    "replaceLayer",
-    "resetState",
-    "reshapeLayer",
-    "resize2dLayer",
-    "rmsNormalizationLayer",
-    "rng",
-    "scalingLayer",
-    "sequenceFoldingLayer",
-    "sequenceInputLayer",
-    "sequenceUnfoldingLayer",
-    "setL2Factor",
-    "setLearnRateFactor",
-    "sigmoidLayer",
-    "softmaxLayer",
-    "softplusLayer",
-    "spaceToDepthLayer",
-    "spatialDropoutLayer",
-    "swishLayer",
-    "tanhLayer",
-    "trainNetwork",
-    "trainingOptions",
-    "transposedConv1dLayer",
-    "transposedConv2dLayer",
-    "transposedConv3dLayer",
-    "whiteningLayer",
-]
+from mlnet.errors import nearest as _nearest
+from mlnet.options import Renderer as _Renderer
+from mlnet.version import __version__ as __version__
+
+_NAMES_OF = {
+    "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
+    "display": "disp properties",
+    "errors": (
+        "DataError MissingExtraError MlnetError NetworkError NotSupportedError OptionError TrainingError "
+        "UnknownNameError"
+    ),
+    "labels": "categorical categories",
+    "layers.activation": "clippedReluLayer eluLayer leakyReluLayer reluLayer sigmoidLayer softmaxLayer tanhLayer",
+    "layers.combination": "additionLayer concatenationLayer depthConcatenationLayer multiplicationLayer",
+    "layers.convolution": "convolution2dLayer",
+    "layers.convolution1d": "convolution1dLayer",
+    "layers.convolution3d": "convolution3dLayer",
+    "layers.crop": "crop2dLayer",
+    "layers.dropout": "dropoutLayer",
+    "layers.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
+    "layers.folding": "identityLayer sequenceFoldingLayer sequenceUnfoldingLayer",
+    "layers.group_normalization": (
+        "groupNormalizationLayer instanceNormalizationLayer layerNormalizationLayer rmsNormalizationLayer"
+    ),
+    "layers.grouped_convolution": "groupedConvolution2dLayer",
+    "layers.input": "featureInputLayer imageInputLayer sequenceInputLayer",
+    "layers.input3d": "image3dInputLayer",
+    "layers.linear": "fullyConnectedLayer",
+    "layers.normalization": "batchNormalizationLayer crossChannelNormalizationLayer",
+    "layers.output": "classificationLayer regressionLayer",
+    "layers.pooling": "averagePooling2dLayer globalAveragePooling2dLayer globalMaxPooling2dLayer maxPooling2dLayer",
+    "layers.pooling1d": "averagePooling1dLayer globalAveragePooling1dLayer globalMaxPooling1dLayer maxPooling1dLayer",
+    "layers.pooling3d": "averagePooling3dLayer globalAveragePooling3dLayer globalMaxPooling3dLayer maxPooling3dLayer",
+    "layers.recurrent": "bilstmLayer gruLayer lstmLayer lstmProjectedLayer",
+    "layers.resize": "depthToSpace2dLayer resize2dLayer spaceToDepthLayer",
+    "layers.shape": "flattenLayer permuteLayer reshapeLayer",
+    "layers.smooth_activation": "geluLayer preluLayer scalingLayer softplusLayer swishLayer",
+    "layers.spatial_dropout": "spatialDropoutLayer",
+    "layers.transposed_convolution": "transposedConv1dLayer transposedConv2dLayer transposedConv3dLayer",
+    "layers.whitening": "whiteningLayer",
+    "network.analyze": "NetworkAnalysis analyzeNetwork",
+    "network.layer_array": "LayerArray",
+    "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",
+    "network.trained": (
+        "DAGNetwork SeriesNetwork activations classify classifyAndUpdateState predict predictAndUpdateState resetState"
+    ),
+    "randomness": "rng",
+    "training.options": "trainingOptions",
+    "training.train": "trainNetwork",
+}
+"""The public names, by the module that defines them."""
+
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
+
+__all__ = sorted([*_MODULE_OF, "__version__"])
+
+
+def __getattr__(name: str) -> _Any:
+    """Return a public name after loading its module."""
+    if name not in _MODULE_OF:
+        hint = "" if name.startswith("_") else _nearest(name, _MODULE_OF)
+        raise AttributeError(f"module 'mlnet' has no attribute '{name}'.{hint}")
+    value = getattr(_importlib.import_module(f"mlnet.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for tab completion."""
+    return __all__
+
+
+_Renderer.loader = staticmethod(lambda: _importlib.import_module("mlnet.display"))  # for objects that print themselves

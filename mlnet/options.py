@@ -306,7 +306,12 @@ class Declared:
 
 
 class Renderer:
-    """What turns an object into text; `mlnet.display` registers one for each kind of object that prints itself."""
+    """What turns an object into text; `mlnet.display` registers one for each kind of object that prints itself.
+
+    ``loader`` brings the functions when an object is printed for the first time.
+    """
+
+    loader: ClassVar[Callable[[], object] | None] = None
 
     def __init__(self) -> None:
         self._functions: dict[type, Callable[[Any], str]] = {}
@@ -317,6 +322,8 @@ class Renderer:
 
     def __call__(self, value: Any) -> str:
         """Return the text of ``value`` by the renderer of its nearest class."""
+        if not self._functions and Renderer.loader is not None:
+            Renderer.loader()
         for kind in type(value).__mro__:
             if kind in self._functions:
                 return self._functions[kind](value)
