@@ -524,6 +524,8 @@ def test_bad_input(call, error, text):
         {"Metrics": "accuracy"},
         {"InputDataFormats": "CB"},
         {"WorkerLoad": [1, 2]},
+        {"SequenceLength": 5},
+        {"LearnRateSchedule": "cosine"},
     ],
 )
 def test_later_options_raise_instead_of_being_ignored(asked):
