@@ -16,6 +16,13 @@ def _need_layer(function: str, layer: object) -> None:
         raise OptionError(f"{function}: needs a layer, but got {describe(layer)}.")
 
 
+def _with_option(layer: L, option: str, value: float) -> L:
+    """Return a copy of ``layer`` with one option assigned, checked as always."""
+    changed = layer.copy()
+    setattr(changed, option, value)
+    return changed
+
+
 def setLearnRateFactor(layer: L, parameterName: str, factor: float) -> L:  # noqa: N803
     """Return a copy of ``layer`` in which the learning rate of a parameter is multiplied by ``factor``.
 
@@ -42,9 +49,7 @@ def setLearnRateFactor(layer: L, parameterName: str, factor: float) -> L:  # noq
     (2, 2)
     """
     _need_layer("setLearnRateFactor", layer)
-    changed = layer.copy()
-    setattr(changed, layer.learnable(parameterName).learn_rate_option, factor)
-    return changed
+    return _with_option(layer, layer.learnable(parameterName).learn_rate_option, factor)
 
 
 def getLearnRateFactor(layer: Layer, parameterName: str) -> float:  # noqa: N803
@@ -78,9 +83,7 @@ def setL2Factor(layer: L, parameterName: str, factor: float) -> L:  # noqa: N803
         Where ``factor`` is not a number of at least 0.
     """
     _need_layer("setL2Factor", layer)
-    changed = layer.copy()
-    setattr(changed, layer.learnable(parameterName).l2_option, factor)
-    return changed
+    return _with_option(layer, layer.learnable(parameterName).l2_option, factor)
 
 
 def getL2Factor(layer: Layer, parameterName: str) -> float:  # noqa: N803

@@ -15,6 +15,7 @@ from mlnet.layers.input import InputLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import statistics_program
 from mlnet.network.resolve import Resolved
+from mlnet.rules import read_only
 
 
 class Moments:
@@ -82,8 +83,7 @@ def with_input_statistics(layer: InputLayer, predictors: Predictors | SequencePr
         value = found[name]
         shape = {"element": size.dims, "all": (1, 1)}.get(kind, (*[1] * len(size.spatial), size.channels))
         shape = shape if size.spatial or kind == "all" else (size.channels, 1)
-        values[name] = value.astype(np.float32).reshape(shape)
-        values[name].flags.writeable = False
+        values[name] = read_only(value.reshape(shape), np.float32)
     return layer.replaced(**values)
 
 
@@ -209,7 +209,6 @@ def with_values(network: Resolved, values: dict[Key, np.ndarray]) -> list[Layer]
         for name in [learnable.name for learnable in layer.learnables] + list(layer.states):
             if (layer.Name, name) in values:
                 shape = layer.parameter_shape(name, network.input_size(index))
-                mine[name] = np.array(values[layer.Name, name], np.float32).reshape(shape)
-                mine[name].flags.writeable = False
+                mine[name] = read_only(values[layer.Name, name].reshape(shape), np.float32)
         result.append(layer.replaced(**mine))
     return result
