@@ -35,6 +35,7 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
     time: TimeRule | None = None
+    outputs: int = 1
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,9 @@ class Call:
     """The operation that computes a layer, with the names of its parameters and its attributes.
 
     ``random`` operations take a generator. Operations along time have a rule ``time``, which tells what becomes of the
-    lengths of sequences: `same_lengths`, `no_lengths`, or a function; all others are computed step by step.
+    lengths of sequences: `same_lengths`, `no_lengths`, or a function; all others are computed step by step. An
+    operation with several ``outputs`` returns a tuple of that many arrays. ``derived`` is an operation on parameters
+    alone, whose output this one takes between its inputs and its parameters.
     """
 
     operation: str
@@ -84,6 +86,8 @@ class Call:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
     time: TimeRule | None = None
+    outputs: int = 1
+    derived: Call | None = None
 
 
 def same_lengths(lengths: np.ndarray) -> np.ndarray:
@@ -214,6 +218,10 @@ class Layer(Declared):
     def output_size(self, size: Size) -> Size:
         """Return the size of the output for inputs of ``size``; raise `SizeError` where there is none."""
         return size
+
+    def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
+        """Return the size of each output for inputs of ``sizes``; of what it takes for a layer without outputs."""
+        return (self.output_size(*sizes),) * max(1, len(self.outputs))
 
     def with_size(self: L, size: Size) -> L:
         """Return a copy in which the options that are 'auto' are set for inputs of ``size``."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from mlnet.engines.program import Key, Node, Program
-from mlnet.layers.base import Layer
+from mlnet.layers.base import Call, Layer
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.resolve import Resolved
 
@@ -62,8 +62,14 @@ def _program(
             node_of[index] = sources[0]
         else:
             node_of[index] = len(nodes)
-            nodes.append(Node(name=layer.Name, inputs=sources, **vars(call)))
+            nodes.append(as_node(layer.Name, sources, call))
     return Program(tuple(nodes))
+
+
+def as_node(name: str, inputs: tuple[int, ...], call: Call) -> Node:
+    """Return the node that runs a call of the layer ``name``."""
+    fields = {field: value for field, value in vars(call).items() if field != "derived"}
+    return Node(name=name, inputs=inputs, **fields)
 
 
 def _ancestors(network: Resolved, index: int) -> set[int]:

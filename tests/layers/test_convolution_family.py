@@ -20,7 +20,7 @@ from mlnet.engines.numpy import (
     pooling3d,
     transposed_convolution,
 )
-from mlnet.engines.program import Node, Program, StepPlan
+from mlnet.engines.program import Program, StepPlan
 from mlnet.errors import DataError, OptionError, UnknownNameError
 from mlnet.layers.base import Size, SizeError
 from mlnet.layers.convolution1d import convolution1dLayer
@@ -40,6 +40,7 @@ from mlnet.layers.pooling3d import (
     maxPooling3dLayer,
 )
 from mlnet.layers.transposed_convolution import transposedConv1dLayer, transposedConv2dLayer, transposedConv3dLayer
+from mlnet.network.compile import as_node
 from mlnet.network.initialize import initialize
 
 MODULES = (transposed_convolution, grouped_convolution, convolution1d, convolution3d, pooling1d, pooling3d, input)
@@ -101,7 +102,7 @@ def run(layer, size, lengths=None, count=3):
     """Return the output and its lengths for a random mini-batch, by a plan of one node."""
     layer = initialize(layer.with_size(size), size, np.random.default_rng(1))
     call = layer.operation(size, training=True)
-    node = Node(name="it", inputs=(-1,), **vars(call))
+    node = as_node("it", (-1,), call)
     plan = StepPlan(SomeEngine(), Program((node,)))
     leading = (count,) if lengths is None else (int(np.sum(lengths)),)
     x = np.random.default_rng(0).standard_normal((*leading, *size.dims)).astype(np.float32)

@@ -11,7 +11,7 @@ import pytest
 
 from mlnet.engines.base import Engine, Operation, Workspace
 from mlnet.engines.numpy import crop, resize, shape, spatial_dropout
-from mlnet.engines.program import Node, Program, StepPlan
+from mlnet.engines.program import Program, StepPlan
 from mlnet.errors import OptionError, UnknownNameError
 from mlnet.layers.base import Size, SizeError
 from mlnet.layers.crop import crop2dLayer
@@ -19,6 +19,7 @@ from mlnet.layers.folding import identityLayer, sequenceFoldingLayer, sequenceUn
 from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
 from mlnet.layers.spatial_dropout import spatialDropoutLayer
+from mlnet.network.compile import as_node
 from mlnet.network.names import automatic_names
 
 OPERATIONS = {
@@ -294,7 +295,7 @@ class _Engine(Engine):
 
 def plan_of(layer, size):
     call = layer.operation(size, training=True)
-    return StepPlan(_Engine(), Program((Node(name="layer", inputs=(-1,), **vars(call)),)))
+    return StepPlan(_Engine(), Program((as_node("layer", (-1,), call),)))
 
 
 def test_sequences_are_flattened_step_by_step():
