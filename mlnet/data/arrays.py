@@ -92,6 +92,16 @@ class Predictors:
             raise DataError(f"{where} needs to return shape {shape}, but returned {result.shape}.")
         return to_engine(result, self._format)
 
+    @property
+    def is_single(self) -> bool:
+        """False: what was given is never a single sequence."""
+        return False
+
+    @property
+    def steps(self) -> None:
+        """None: there are no time steps."""
+        return None
+
     def lengths(self, index: Index) -> None:
         """Return None: these are no sequences."""
 

@@ -6,8 +6,9 @@ An engine is a table of operations. Each operation is a pair of functions::
     gradients     = backward(saved, d_output, wanted=(True, False, ...), workspace=workspace)
 
 ``arrays`` are the inputs followed by the parameters, in the order that the operation documents. ``gradients`` has one
-entry for each of them, None where ``wanted`` is False. ``saved`` is a small named record of what the backward needs.
-Neither function changes the arrays that it is given.
+entry for each of them, None where ``wanted`` is False. An operation with several outputs returns a tuple of them, and
+its ``d_output`` is a tuple with None for outputs that nothing depends on. ``saved`` is a small named record of what
+the backward needs. Neither function changes the arrays that it is given.
 
 Layout inside engines: observations first, channels last. Images are (N, H, W, C), features (N, C). Parameters have
 MATLAB's shapes (``mlnet.layers``); `mlnet.data.layout` holds the only functions that convert between the two.
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class Operation(NamedTuple):
     """One operation: ``forward`` and the ``backward`` that belongs to it."""
 
-    forward: Callable[..., tuple[np.ndarray, Any]]
+    forward: Callable[..., tuple[np.ndarray | tuple[np.ndarray, ...], Any]]
     backward: Callable[..., tuple[np.ndarray | None, ...]]
 
 

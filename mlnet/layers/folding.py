@@ -36,6 +36,10 @@ class SequenceFoldingLayer(Layer):
         """Yield an input that is no sequence."""
         yield from _sequence_mistakes(size)
 
+    def output_sizes(self, *sizes: Size) -> tuple[Size, Size]:
+        """Return the size of the input, and that of a number."""
+        return sizes[0], Size("C", (1,))
+
 
 @constructs(SequenceFoldingLayer)
 def sequenceFoldingLayer() -> None:

@@ -26,13 +26,12 @@ class NetworkAnalysis(Shown):
         self.Mistakes: list[str] = [*mistakes, *sized.mistakes]
         rows = []
         for index, layer in enumerate(wiring.layers):
-            sources = wiring.sources[index]
-            known = [sized.sizes[source] for source in sources if source in sized.sizes]
+            known = sized.known(index)
             is_known = index in sized.layers
-            size = (known[0] if known else sized.sizes[index]) if is_known else None
+            size = (known[0] if known else sized.sizes[index][0]) if is_known else None
             learnables = _shapes(layer, [each.name for each in layer.learnables], size)
             states = _shapes(layer, list(layer.states), size)
-            activations = _labelled(sized.sizes[index]) if index in sized.sizes else ""
+            activations = _activations(layer, sized.sizes.get(index, ()))
             count = sum(math.prod(shape) for shape in learnables.values())
             rows.append((layer.Name, layer.type_name, activations, _listed(learnables), _listed(states), count))
         names = ("Name", "Type", "Activations", "LearnableProperties", "States", "NumLearnables")
@@ -79,6 +78,13 @@ def _shapes(layer: Layer, names: list[str], size: Size | None) -> dict[str, tupl
 
 def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
+
+
+def _activations(layer: Layer, sizes: tuple[Size, ...]) -> str:
+    """Return the size of what a layer puts out, with the names of the outputs where there are several."""
+    if len(sizes) == 1:
+        return _labelled(sizes[0])
+    return ", ".join(f"{name}: {_labelled(size)}" for name, size in zip(layer.outputs, sizes, strict=bool(sizes)))
 
 
 def _labelled(size: Size) -> str:

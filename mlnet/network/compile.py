@@ -10,60 +10,67 @@ from mlnet.engines.program import Key, Node, Program
 from mlnet.layers.base import Call, Layer
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.resolve import Resolved
+from mlnet.network.wiring import Source
 
 
-def prediction_program(network: Resolved, last: int | None = None) -> Program:
-    """Return the operations that predict, up to and including layer ``last`` (by default the output)."""
-    return _program(network, network.output_index if last is None else last, training=False)
+def prediction_program(network: Resolved, ends: Sequence[Source] = ()) -> Program:
+    """Return the operations that predict the outputs ``ends`` of layers, by default those of the output layers."""
+    outputs = [Source(index) for index in network.output_indices]
+    return _program(network, ends or outputs, training=False)
 
 
 def training_program(network: Resolved) -> Program:
     """Return the operations of training, up to what the loss takes."""
-    return _program(network, _below_loss(network), training=True)
+    return _program(network, [_below_loss(network)], training=True)
 
 
 def validation_program(network: Resolved) -> Program:
     """Return the operations that predict, up to what the loss takes."""
-    return _program(network, _below_loss(network), training=False)
+    return _program(network, [_below_loss(network)], training=False)
 
 
 def statistics_program(network: Resolved, predicting: Collection[str] = ()) -> Program:
     """Return the operations of training without the random ones; the layers named in ``predicting`` predict."""
-    return _program(network, _below_loss(network), training=True, random=False, predicting=predicting)
+    return _program(network, [_below_loss(network)], training=True, random=False, predicting=predicting)
 
 
-def _below_loss(network: Resolved) -> int:
-    """Return the layer below the loss.
+def _below_loss(network: Resolved) -> Source:
+    """Return what the loss takes.
 
     The softmax before a classification layer belongs to the loss, whose gradient is then exact also where a
     probability is too small for a float.
     """
-    (index,) = network.sources[network.output_index]
+    (source,) = network.sources[network.output_index]
     if isinstance(network.output_layer, ClassificationOutputLayer):
-        (index,) = network.sources[index]
-    return index
+        (source,) = network.sources[source.layer]
+    return source
 
 
 def _program(
-    network: Resolved, last: int, *, training: bool, random: bool = True, predicting: Collection[str] = ()
+    network: Resolved, ends: Sequence[Source], *, training: bool, random: bool = True, predicting: Collection[str] = ()
 ) -> Program:
-    """Return the operations of layer ``last`` and of everything that it depends on."""
-    needed = _ancestors(network, last)
+    """Return the operations of the outputs ``ends`` of layers and of everything that they depend on."""
+    needed = _ancestors(network, ends)
     inputs = [index for index, layer in enumerate(network.layers) if not layer.inputs]
     nodes: list[Node] = []
-    node_of: dict[int, int] = {}  # layers that pass their input on stand for the node before
+    value_of: dict[Source, int] = {}  # layers that pass their input on put out the value before
+    count = 0
     for index in network.order:
         if index not in needed:
             continue
         layer = network.layers[index]
-        sources = tuple(node_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
+        sources = tuple(value_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
         call = layer.operation(*network.input_sizes(index), training=training and layer.Name not in predicting)
         if call is None or (call.random and not random):
-            node_of[index] = sources[0]
-        else:
-            node_of[index] = len(nodes)
-            nodes.append(as_node(layer.Name, sources, call))
-    return Program(tuple(nodes))
+            value_of.update({Source(index, output): sources[0] for output in range(max(1, len(layer.outputs)))})
+            continue
+        if call.derived is not None:
+            nodes.append(as_node(layer.Name, (), call.derived))
+            sources, count = (*sources, count), count + 1
+        nodes.append(as_node(layer.Name, sources, call))
+        value_of.update({Source(index, output): count + output for output in range(call.outputs)})
+        count += call.outputs
+    return Program(tuple(nodes), tuple(value_of[source] for source in ends))
 
 
 def as_node(name: str, inputs: tuple[int, ...], call: Call) -> Node:
@@ -72,15 +79,15 @@ def as_node(name: str, inputs: tuple[int, ...], call: Call) -> Node:
     return Node(name=name, inputs=inputs, **fields)
 
 
-def _ancestors(network: Resolved, index: int) -> set[int]:
-    """Return a layer and all layers that it depends on."""
+def _ancestors(network: Resolved, ends: Sequence[Source]) -> set[int]:
+    """Return the layers of ``ends`` and all layers that they depend on."""
     found: set[int] = set()
-    waiting = [index]
+    waiting = [end.layer for end in ends]
     while waiting:
         index = waiting.pop()
         if index not in found:
             found.add(index)
-            waiting += network.sources[index]
+            waiting += [source.layer for source in network.sources[index]]
     return found
 
 

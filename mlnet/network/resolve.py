@@ -11,21 +11,21 @@ from mlnet.layers.base import Layer, Size, SizeError
 from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import OutputLayer
-from mlnet.network.wiring import Wiring, wiring_of
+from mlnet.network.wiring import Source, Wiring, wiring_of
 
 
 @dataclass(frozen=True)
 class Resolved:
     """Layers with names, wires and sizes.
 
-    ``layers`` are copies with nothing left to infer; ``sources[i]`` are the numbers of the layers that feed the inputs
-    of layer ``i``; ``sizes[i]`` is the size that it puts out, for an input layer before normalization, for an
-    output layer what it takes; in ``order`` each layer comes after its sources.
+    ``layers`` are copies with nothing left to infer; ``sources[i]`` are the outputs that feed the inputs of layer
+    ``i``; ``sizes[i]`` are the sizes of its outputs, for an input layer before normalization, for an output layer of
+    what it takes; in ``order`` each layer comes after its sources.
     """
 
     layers: tuple[Layer, ...]
-    sources: tuple[tuple[int, ...], ...]
-    sizes: tuple[Size, ...]
+    sources: tuple[tuple[Source, ...], ...]
+    sizes: tuple[tuple[Size, ...], ...]
     order: tuple[int, ...]
 
     @property
@@ -34,26 +34,30 @@ class Resolved:
         return [layer for layer in self.layers if isinstance(layer, InputLayer)]
 
     @property
+    def output_indices(self) -> list[int]:
+        """Numbers of the output layers, in their order."""
+        return [index for index, layer in enumerate(self.layers) if isinstance(layer, OutputLayer)]
+
+    @property
     def output_index(self) -> int:
-        """Number of the output layer."""
-        return next(index for index, layer in enumerate(self.layers) if isinstance(layer, OutputLayer))
+        """Number of the (first) output layer."""
+        return self.output_indices[0]
 
     @property
     def output_layer(self) -> OutputLayer:
-        """The output layer."""
+        """The (first) output layer."""
         layer = self.layers[self.output_index]
         assert isinstance(layer, OutputLayer)
         return layer
 
     @property
     def output_size(self) -> Size:
-        """The size of what the network predicts for one observation."""
-        return self.sizes[self.output_index]
+        """The size of what the network predicts for one observation at its (first) output layer."""
+        return self.sizes[self.output_index][0]
 
     def input_sizes(self, index: int) -> tuple[Size, ...]:
         """Return the sizes of what layer ``index`` takes; for an input layer that of one observation."""
-        sources = self.sources[index]
-        return tuple(self.sizes[source] for source in sources) if sources else (self.sizes[index],)
+        return tuple(self.sizes[layer][output] for layer, output in self.sources[index]) or self.sizes[index]
 
     def input_size(self, index: int) -> Size:
         """Return the size of the first input of layer ``index``."""
@@ -70,8 +74,8 @@ class Resolved:
         return self.with_layers(layers)
 
 
-def resolve(layers: Any) -> Resolved:
-    """Return the named layers, wires and sizes of a layer array or graph.
+def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
+    """Return the named layers, wires and sizes of a layer array or graph; training needs a single output layer.
 
     Raises
     ------
@@ -83,6 +87,9 @@ def resolve(layers: Any) -> Resolved:
     wiring, mistakes = wiring_of(layers)
     sized = Sizes(wiring)
     mistakes += sized.mistakes
+    outputs = [wiring.where(index) for index, layer in enumerate(wiring.layers) if isinstance(layer, OutputLayer)]
+    if for_training and len(outputs) > 1:
+        mistakes.append(f"Network: training needs one output layer, but got {len(outputs)}: {', '.join(outputs)}.")
     if mistakes:
         listed = "\n".join(f"  {mistake}" for mistake in mistakes)
         raise NetworkError(f"Invalid network, {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{listed}")
@@ -101,28 +108,33 @@ class Sizes:
     def __init__(self, wiring: Wiring) -> None:
         self.wiring = wiring
         self.mistakes: list[str] = []
-        self.sizes: dict[int, Size] = {}
+        self.sizes: dict[int, tuple[Size, ...]] = {}
         self.layers: dict[int, Layer] = {}
         self._has_features = any(isinstance(layer, FeatureInputLayer) for layer in wiring.layers)
         for index in wiring.order():
             self._visit(index)
 
     def _visit(self, index: int) -> None:
-        layer, sources = self.wiring.layers[index], self.wiring.sources[index]
-        known = [self.sizes[source] for source in sources if source in self.sizes]
+        layer = self.wiring.layers[index]
+        known = self.known(index)
         if isinstance(layer, InputLayer):
             known = [layer.size()]
         elif len(known) < len(layer.inputs):
             if isinstance(layer, FullyConnectedLayer):
                 # known whatever comes in: checks go on behind an earlier mistake
-                self.sizes[index] = Size("C" if self._has_features else "SSC", self._outputs(layer))
+                self.sizes[index] = (Size("C" if self._has_features else "SSC", self._outputs(layer)),)
             return
         try:
             self.mistakes += [self._at(index, error) for error in layer.mistakes(*known)]
             self.layers[index] = layer.with_size(*known)
-            self.sizes[index] = layer.output_size(*known)
+            self.sizes[index] = layer.output_sizes(*known)
         except SizeError as error:
             self.mistakes.append(self._at(index, error))
+
+    def known(self, index: int) -> list[Size]:
+        """Return the sizes of what layer ``index`` takes, as far as they are known."""
+        sources = [source for source in self.wiring.sources[index] if source is not None]
+        return [self.sizes[source.layer][source.output] for source in sources if source.layer in self.sizes]
 
     def _outputs(self, layer: FullyConnectedLayer) -> tuple[int, ...]:
         return (layer.OutputSize,) if self._has_features else (1, 1, layer.OutputSize)

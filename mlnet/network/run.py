@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from mlnet.data import inputs
 from mlnet.data.arrays import Predictors
 from mlnet.data.sequences import SequencePredictors, unpack
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
 from mlnet.errors import DataError
 from mlnet.layers.base import Layer
-from mlnet.layers.input import SequenceInputLayer
+from mlnet.layers.input import InputLayer, SequenceInputLayer
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
-from mlnet.options import Declared
+from mlnet.network.wiring import Source
+from mlnet.options import Declared, describe
 
 STATE_FIELDS = {"HiddenState": "hidden_state", "CellState": "cell_state"}
 """States that predicting changes, and where operations save them."""
@@ -28,11 +31,11 @@ class Run:
     ----------
     network : Resolved
     X : array, or list of arrays
-        The data.
+        The data; for networks of several inputs a list or table by name with one entry for each.
     options : Declared
         MiniBatchSize, Acceleration, ExecutionEnvironment.
-    last : int
-        The layer whose output is wanted.
+    ends : sequence of Source
+        The outputs of layers that are wanted; by default those of the output layers.
 
     Raises
     ------
@@ -40,34 +43,36 @@ class Run:
         Where the data do not fit the network or its states.
     """
 
-    def __init__(self, network: Resolved, X: Any, options: Declared, last: int) -> None:  # noqa: N803
+    def __init__(self, network: Resolved, X: Any, options: Declared, ends: Sequence[Source] = ()) -> None:  # noqa: N803
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
         self._predictors = predictors_for(network, X, self._where)
-        self._plan = StepPlan(engine, prediction_program(network, last))
+        self._plan = StepPlan(engine, prediction_program(network, ends))
         self._values = parameter_values(network.layers)
         self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
         self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}
         self._size = options.MiniBatchSize
 
-    def output(self) -> Any:
-        """Return the output in the engines' order, (N, ...); sequences as a list in MATLAB's order, or one of them."""
-        outputs, sequences = [], []
+    def outputs(self) -> list[Any]:
+        """Return the outputs in the engines' order, (N, ...); sequences as a list in MATLAB's order, or one of them."""
+        count = len(self._plan.program.outputs)
+        found: list[list[np.ndarray]] = [[] for _ in range(count)]
+        is_sequence = [False] * count
         predictors = self._predictors
         for start in range(0, len(predictors), self._size):
             index = slice(start, start + self._size)
-            lengths = predictors.lengths(index)
+            batch, lengths = predictors.batch(index), predictors.lengths(index)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows in the scores
-                output = self._plan.forward(predictors.batch(index), self._values_for(index), lengths=lengths).copy()
-            after = self._plan.output_lengths()
-            if after is None:
-                outputs.append(output)
-            else:
-                sequences += unpack(output, after)
+                self._plan.forward(batch, self._values_for(index), lengths=lengths)
+            for number in range(count):
+                output, after = self._plan.output(batch, number).copy(), self._plan.output_lengths(number)
+                is_sequence[number] = after is not None
+                found[number] += [output] if after is None else unpack(output, after)
             self._keep_states()
-        if not sequences:
-            return np.concatenate(outputs)
-        return sequences[0] if isinstance(predictors, SequencePredictors) and predictors.is_single else sequences
+        return [
+            (parts[0] if predictors.is_single else parts) if sequences else np.concatenate(parts)
+            for parts, sequences in zip(found, is_sequence, strict=True)
+        ]
 
     def states(self) -> dict[Key, np.ndarray]:
         """Return the states behind the data that `output` has seen, (units, N)."""
@@ -106,9 +111,32 @@ def predictors_for(
     X: Any,  # noqa: N803
     where: str,
     keep: str = "all",
+) -> inputs.Source:
+    """Return ``X`` as mini-batches for the input layers of a network; ``keep`` is for sequences, see `Steps`."""
+    layers = network.input_layers
+    if len(layers) == 1:
+        return _predictors(layers[0], X, where, keep)
+    names = [layer.Name for layer in layers]
+    given = [X[name] for name in names] if isinstance(X, Mapping) and set(X) == set(names) else X
+    if isinstance(given, Mapping) or not isinstance(given, (list, tuple)) or len(given) != len(layers):
+        came = f"{len(given)} entries" if isinstance(given, (list, tuple)) else describe(given)
+        raise DataError(
+            f"{where}: needs one entry for each of the {len(layers)} inputs {', '.join(names)}, but got {came}. "
+            f"Give ({', '.join(f'X{number}' for number in range(1, len(layers) + 1))})."
+        )
+    parts = [
+        _predictors(layer, entry, f"{where} for '{layer.Name}'", keep)
+        for layer, entry in zip(layers, given, strict=True)
+    ]
+    return inputs.Inputs(parts, names, where)
+
+
+def _predictors(
+    layer: InputLayer,
+    X: Any,  # noqa: N803
+    where: str,
+    keep: str,
 ) -> Predictors | SequencePredictors:
-    """Return ``X`` as mini-batches for the input layer of a network; ``keep`` is for sequences, see `Steps`."""
-    (layer,) = network.input_layers
     function = layer.Normalization if callable(layer.Normalization) else None
     size, split = layer.size(), layer.SplitComplexInputs
     if isinstance(layer, SequenceInputLayer):

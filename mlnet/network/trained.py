@@ -11,12 +11,13 @@ from mlnet.data.layout import columns_of, from_engine
 from mlnet.engines.program import Key
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
-from mlnet.layers.base import Layer
+from mlnet.layers.base import Size
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import STATE_FIELDS, Run
+from mlnet.network.wiring import Source
 from mlnet.options import Declared, Option, Shown, Table, describe
 from mlnet.rules import choice, integer, read_only
 from mlnet.table import DataTable
@@ -54,13 +55,8 @@ class _ActivationsOptions(_PredictOptions):
 T = TypeVar("T", bound="TrainedNetwork")
 
 
-def _output_port(layer: Layer, wanted: str) -> Port:
-    """Return the output of a layer that feeds an input: the one of the same name, otherwise the first."""
-    return Port(layer.Name, wanted if wanted in layer.outputs else layer.outputs[0])
-
-
 class TrainedNetwork(Shown):
-    """Base of the trained networks: layers with all parameters, from one input to one output."""
+    """Base of the trained networks: layers with all parameters."""
 
     def __init__(self, network: Resolved) -> None:
         self._network = network
@@ -78,7 +74,7 @@ class TrainedNetwork(Shown):
     @property
     def OutputNames(self) -> list[str]:  # noqa: N802
         """Names of the output layers."""
-        return [self._network.output_layer.Name]
+        return [self._network.layers[index].Name for index in self._network.output_indices]
 
     def predictAndUpdateState(self: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T, Any]:  # noqa: N802, N803
         """Return the network with its states behind ``X``, and its output; see `mlnet.predictAndUpdateState`."""
@@ -88,7 +84,9 @@ class TrainedNetwork(Shown):
         """Return the layers and their connections."""
         layers = self._network.layers
         wires = [
-            Connection(_output_port(layers[source], port), Port(layer.Name, port))
+            Connection(
+                Port(layers[source.layer].Name, layers[source.layer].outputs[source.output]), Port(layer.Name, port)
+            )
             for layer, sources in zip(layers, self._network.sources, strict=True)
             for port, source in zip(layer.inputs, sources, strict=True)
         ]
@@ -136,7 +134,9 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     net : SeriesNetwork or DAGNetwork
     X : array, or list of arrays
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or
-        (H, W, C, S) arrays, also one of them.
+        (H, W, C, S) arrays, also one of them. For networks of several inputs a tuple with one entry for each, in the
+        order of InputNames, or a dict by their names; the entries may also be given one after the other,
+        ``predict(net, X1, X2)``.
     MiniBatchSize : positive integer, default 128
         Observations that are computed at a time; the result does not depend on it but for the rounding of single
         precision.
@@ -150,7 +150,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     ndarray, float32
         (N, K) scores of the K classes or responses; (H, W, C, N) where the network puts out images. Where it puts out
         sequences, a list of (K, S) arrays, or one array for one sequence that was not in a list. NaN and Inf in the
-        data go through to the scores of their observation, as in MATLAB and NumPy.
+        data go through to the scores of their observation, as in MATLAB and NumPy. Networks of several outputs give a
+        tuple, ``Y1, Y2 = predict(net, X)``, in the order of OutputNames.
 
     Raises
     ------
@@ -159,9 +160,11 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     OptionError, UnknownNameError
         Where an option is not allowed or misspelt.
     """
-    options = _PredictOptions(*args, **kwargs)
     network = _network(net, "predict")
-    return _scores(network, Run(network, X, options, network.output_index).output())
+    X, args = _all_inputs(X, args)  # noqa: N806
+    options = _PredictOptions(*args, **kwargs)
+    scores = _all_scores(network, Run(network, X, options))
+    return scores[0] if len(scores) == 1 else scores
 
 
 def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs: Any) -> Any:  # noqa: N803
@@ -195,9 +198,10 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     --------
     ``accuracy = numpy.mean(classify(net, XTest) == YTest)``
     """
-    options = _ClassifyOptions(*args, **kwargs)
     _check_nargout(nargout, "classify")
     network = _classifier(net, "classify")
+    X, args = _all_inputs(X, args)  # noqa: N806
+    options = _ClassifyOptions(*args, **kwargs)
     scores = predict(net, X, **options._values)
     labels = _classes(network, scores)
     return labels if nargout == 1 else (labels, scores)
@@ -212,7 +216,7 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     X, MiniBatchSize, Acceleration, ExecutionEnvironment
         As for `predict`.
     layer : text or int
-        Name of the layer, or its number counted from 1.
+        Name of the layer, or its number counted from 1; 'layer/output' for layers of several outputs.
     OutputAs : 'channels', 'rows' or 'columns', default 'channels'
         'channels': (H, W, C, N), for layers without spatial dimensions (C, N). 'rows': (N, elements), 'columns':
         (elements, N), with height fastest, then width, then channels. Sequences are always a list of (..., C, S).
@@ -230,9 +234,9 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     """
     options = _ActivationsOptions(*args, **kwargs)
     network = _network(net, "activations")
-    last = _layer_index(network, layer)
-    size = network.sizes[last]
-    result = Run(network, X, options, last).output()
+    source = _source(network, layer)
+    size = network.sizes[source.layer][source.output]
+    (result,) = Run(network, X, options, [source]).outputs()
     if isinstance(result, list):
         return result
     result = result.reshape(len(result), *size.dims)
@@ -265,11 +269,12 @@ def predictAndUpdateState(net: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T,
     DataError
         Where the network has the states of another number of sequences; use `resetState`.
     """
-    options = _UpdateOptions(*args, **kwargs)
     network = _network(net, "predictAndUpdateState")
-    run = Run(network, X, options, network.output_index)
-    scores = _scores(network, run.output())
-    return _with_states(net, run.states()), scores
+    X, args = _all_inputs(X, args)  # noqa: N806
+    options = _UpdateOptions(*args, **kwargs)
+    run = Run(network, X, options)
+    scores = _all_scores(network, run)
+    return _with_states(net, run.states()), scores[0] if len(scores) == 1 else scores
 
 
 def classifyAndUpdateState(  # noqa: N802
@@ -311,9 +316,20 @@ def _with_states(net: T, states: dict[Key, np.ndarray]) -> T:
     return type(net)(net._network.with_layers(layers))
 
 
-def _scores(network: Resolved, output: Any) -> Any:
-    """Return the output of a network in MATLAB's form: (N, K), images (H, W, C, N), sequences (K, S)."""
-    size = network.output_size
+def _all_inputs(X: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:  # noqa: N803
+    """Return the data of all inputs, given one after the other, and the arguments behind them."""
+    count = next((number for number, arg in enumerate(args) if isinstance(arg, str)), len(args))
+    return ((X, *args[:count]) if count else X), args[count:]
+
+
+def _all_scores(network: Resolved, run: Run) -> tuple[Any, ...]:
+    """Return what a network puts out at its output layers, in MATLAB's form."""
+    pairs = zip(network.output_indices, run.outputs(), strict=True)
+    return tuple(_scores(network.sizes[index][0], output) for index, output in pairs)
+
+
+def _scores(size: Size, output: Any) -> Any:
+    """Return an output in MATLAB's form: (N, K), images (H, W, C, N), sequences (K, S)."""
     if size.is_sequence:
         whole = output if isinstance(output, list) else [output]
         whole = [each.reshape(size.channels, -1) if size.is_flat else each for each in whole]
@@ -336,6 +352,8 @@ def _labels(scores: np.ndarray, names: list[str]) -> categorical:
 
 def _classifier(net: Any, function: str) -> Resolved:
     network = _network(net, function)
+    if len(network.output_indices) > 1:
+        raise NetworkError(f"{function}: needs a network with one output, but it has {len(network.output_indices)}.")
     if not isinstance(network.output_layer, ClassificationOutputLayer):
         where = network.output_layer.where()
         raise NetworkError(f"{function}: needs a network with a classification layer, but it ends with {where}.")
@@ -348,15 +366,18 @@ def _network(net: Any, function: str) -> Resolved:
     return net._network
 
 
-def _layer_index(network: Resolved, layer: str | int) -> int:
+def _source(network: Resolved, layer: str | int) -> Source:
     names = [each.Name for each in network.layers]
     if isinstance(layer, str):
-        if layer not in names:
-            raise UnknownNameError(f"activations: there is no layer '{layer}'.{nearest(layer, names)}")
-        return names.index(layer)
+        for index, each in enumerate(network.layers):
+            if layer == each.Name:
+                return Source(index)
+            if layer.startswith(f"{each.Name}/") and layer[len(each.Name) + 1 :] in each.outputs:
+                return Source(index, each.outputs.index(layer[len(each.Name) + 1 :]))
+        raise UnknownNameError(f"activations: there is no layer '{layer}'.{nearest(layer, names)}")
     if isinstance(layer, bool) or not isinstance(layer, (int, np.integer)) or not 1 <= layer <= len(names):
         raise OptionError(f"activations: needs a layer name or a number from 1 to {len(names)}, but got {layer!r}.")
-    return int(layer) - 1
+    return Source(int(layer) - 1)
 
 
 def _check_nargout(nargout: int, function: str, allowed: Sequence[int] = (1, 2)) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlnet.layers.activation import SoftmaxLayer
 from mlnet.layers.base import Layer
@@ -16,16 +16,23 @@ from mlnet.network.layer_graph import LayerGraph, Port
 from mlnet.network.names import automatic_names
 
 
+class Source(NamedTuple):
+    """An output of a layer, both by their numbers."""
+
+    layer: int
+    output: int = 0
+
+
 @dataclass(frozen=True)
 class Wiring:
-    """Named layers, and for each of their inputs the number of the layer that feeds it; None where nothing does.
+    """Named layers, and for each of their inputs the output that feeds it; None where nothing does.
 
     ``given`` are the layers as they came, for messages.
     """
 
     layers: tuple[Layer, ...]
     given: tuple[Layer, ...]
-    sources: tuple[tuple[int | None, ...], ...]
+    sources: tuple[tuple[Source | None, ...], ...]
 
     def where(self, index: int) -> str:
         """Return how messages name a layer."""
@@ -36,7 +43,8 @@ class Wiring:
     def order(self) -> list[int]:
         """Return the layers in an order in which each comes after what feeds it; those in cycles are left out."""
         waiting = {
-            index: {source for source in sources if source is not None} for index, sources in enumerate(self.sources)
+            index: {source.layer for source in sources if source is not None}
+            for index, sources in enumerate(self.sources)
         }
         order: list[int] = []
         ready = [index for index, sources in waiting.items() if not sources]
@@ -71,7 +79,7 @@ def _chain_wiring(given: list[Layer]) -> Wiring:
     named = [layer.replaced(Name=name) for layer, name in zip(given, automatic_names(given), strict=True)]
     sources = []
     for index, layer in enumerate(given):
-        before = index - 1 if index and given[index - 1].outputs else None
+        before = Source(index - 1) if index and given[index - 1].outputs else None
         sources.append(tuple(before if number == 0 else None for number in range(len(layer.inputs))))
     return Wiring(tuple(named), tuple(given), tuple(sources))
 
@@ -79,7 +87,10 @@ def _chain_wiring(given: list[Layer]) -> Wiring:
 def _graph_wiring(graph: LayerGraph) -> Wiring:
     layers = tuple(graph.Layers)
     numbers = {layer.Name: number for number, layer in enumerate(layers)}
-    fed_by = {wire.destination: numbers[wire.source.layer] for wire in graph.wires}
+    fed_by = {}
+    for wire in graph.wires:
+        number = numbers[wire.source.layer]
+        fed_by[wire.destination] = Source(number, layers[number].outputs.index(wire.source.name))
     sources = tuple(tuple(fed_by.get(Port(layer.Name, port)) for port in layer.inputs) for layer in layers)
     return Wiring(layers, layers, sources)
 
@@ -112,15 +123,8 @@ def _graph_mistakes(wiring: Wiring) -> Iterator[str]:
     layers = wiring.layers
     if not any(isinstance(layer, InputLayer) for layer in layers):
         yield "Missing input layer. Add one, e.g. imageInputLayer([28, 28, 1])."
-    inputs = sum(isinstance(layer, InputLayer) for layer in layers)
-    if inputs > 1:
-        yield f"Network: has {inputs} input layers; more than one is not supported yet."
-    outputs = [index for index, layer in enumerate(layers) if isinstance(layer, OutputLayer)]
-    if not outputs:
+    if not any(isinstance(layer, OutputLayer) for layer in layers):
         yield "Missing output layer. Add classificationLayer() or regressionLayer()."
-    if len(outputs) > 1:
-        listed = ", ".join(wiring.where(index) for index in outputs)
-        yield f"Network: needs one output layer, but got {len(outputs)}: {listed}."
     used = {source for sources in wiring.sources for source in sources}
     for index, layer in enumerate(layers):
         for port, source in zip(layer.inputs, wiring.sources[index], strict=True):
@@ -128,8 +132,12 @@ def _graph_mistakes(wiring: Wiring) -> Iterator[str]:
                 name = f"{layer.Name}/{port}" if len(layer.inputs) > 1 else layer.Name
                 fix = f"Use connectLayers(lgraph, ..., '{name}')."
                 yield f"{wiring.where(index)}: nothing feeds the input '{port}'. {fix}"
-        if layer.outputs and index not in used:
+        unused = [port for number, port in enumerate(layer.outputs) if Source(index, number) not in used]
+        if unused and len(unused) == len(layer.outputs):
             yield f"{wiring.where(index)}: nothing uses its output. Connect it, or remove the layer."
+        elif unused:
+            listed = " and ".join(f"'{layer.Name}/{port}'" for port in unused)
+            yield f"{wiring.where(index)}: nothing uses {listed}. Connect it, or create the layer without it."
     in_cycle = sorted(set(range(len(layers))) - set(wiring.order()))
     if in_cycle:
         listed = ", ".join(f"'{layers[index].Name}'" for index in in_cycle)
@@ -141,7 +149,7 @@ def _softmax_mistakes(wiring: Wiring) -> Iterator[str]:
     for index, layer in enumerate(wiring.given):
         if isinstance(layer, ClassificationOutputLayer):
             (source,) = wiring.sources[index]
-            if source is None or not isinstance(wiring.given[source], SoftmaxLayer):
+            if source is None or not isinstance(wiring.given[source.layer], SoftmaxLayer):
                 yield f"{wiring.where(index)}: missing softmax layer. Put softmaxLayer() right before it."
 
 

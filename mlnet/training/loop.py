@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -124,7 +125,7 @@ class Trainer:
             for start in range(0, self._count - size + 1, size):
                 yield epoch, self._observations(start, start + size)
 
-    def _all_batches(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    def _all_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
         predictors = self._data.predictors
         for start in range(0, self._count, self._batch_size):
@@ -172,9 +173,8 @@ class Trainer:
         """Return a message that names the first layer whose output is not finite."""
         at = f"iteration {iteration} (epoch {epoch})"
         fix = "Lower InitialLearnRate, or set GradientThreshold=1."
-        for node, output in zip(self._plan.program.nodes, self._plan.outputs, strict=True):
-            if not np.isfinite(output).all():
-                return (
-                    f"trainNetwork: the output of layer '{node.name}' is not finite at {at}, the loss is {loss}. {fix}"
-                )
+        for owner, value in zip(self._plan.program.owners, self._plan.values, strict=True):
+            if not np.isfinite(value).all():
+                name = self._plan.program.nodes[owner].name
+                return f"trainNetwork: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
         return f"trainNetwork: the loss is {loss} at {at}. {fix}"

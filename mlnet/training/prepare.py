@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import Predictors
-from mlnet.data.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
+from mlnet.data.inputs import Inputs, Source
+from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
@@ -49,7 +49,7 @@ def data_set(
     """
     predictors = predictors_for(network, X, f"{where}X", keep)
     size, output, count = network.output_size, network.output_layer, len(predictors)
-    steps = predictors.steps if isinstance(predictors, SequencePredictors) and size.is_sequence else None
+    steps = predictors.steps if size.is_sequence else None
     targets: Targets
     if isinstance(output, ClassificationOutputLayer):
         given = output.class_names()
@@ -81,18 +81,19 @@ def data_set(
 
 def initialized(
     network: Resolved,
-    predictors: Predictors | SequencePredictors,
+    predictors: Source,
     options: TrainingOptions,
     generator: np.random.Generator,
 ) -> Resolved:
     """Return the network with the statistics of its input layer and all learnables set."""
     reset = options.ResetInputNormalization
+    parts = iter(predictors.parts if isinstance(predictors, Inputs) else [predictors])
     layers: list[Layer] = []
     for index, layer in enumerate(network.layers):
         if isinstance(layer, InputLayer):
             if options.Verbose and missing_statistics(layer, reset=reset):
                 print("Initializing input data normalization.", flush=True)
-            layers.append(with_input_statistics(layer, predictors, reset=reset))
+            layers.append(with_input_statistics(layer, next(parts), reset=reset))
         else:
             layers.append(initialize(layer, network.input_size(index), generator))
     return network.with_layers(layers)

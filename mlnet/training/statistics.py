@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -146,7 +147,7 @@ def population_nodes(network: Resolved, plan: StepPlan) -> dict[int, tuple[int, 
     return {number: layers[node.name] for number, node in enumerate(plan.program.nodes) if node.name in layers}
 
 
-Batches = Callable[[], Iterable[tuple[np.ndarray, np.ndarray | None]]]
+Batches = Callable[[], Iterable[tuple[Any, Any]]]
 """What gives the mini-batches (x, lengths) of one pass over the training set."""
 
 
@@ -193,7 +194,7 @@ def _one_pass(
         plan.forward(x, values, last=max(nodes), lengths=lengths)
         for number, (_, layer) in nodes.items():
             saved = plan.saved[number]
-            count = plan.outputs[number].size // saved.mean.size
+            count = plan.values[plan.program.first_values[number]].size // saved.mean.size
             moments[number].add(count, saved.mean, getattr(saved, layer.spread_field))
     result: dict[Key, np.ndarray] = {}
     for number, (_, layer) in nodes.items():

@@ -87,7 +87,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     X, Y, layers, options = _arguments(args)  # noqa: N806
     check_supported(options)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
-    network = resolve(layers)
+    network = resolve(layers, for_training=True)
     data, network = training_data(network, X, Y, options)
     check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
     validation = None

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.data.arrays import Predictors
-from mlnet.data.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
+from mlnet.data.inputs import Source
+from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
@@ -22,7 +22,7 @@ Targets = ClassTargets | ResponseTargets | SequenceClassTargets | SequenceRespon
 class DataSet(NamedTuple):
     """Predictors and their targets."""
 
-    predictors: Predictors | SequencePredictors
+    predictors: Source
     targets: Targets
 
 

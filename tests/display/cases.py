@@ -130,9 +130,9 @@ BLOCKS = {
     "relu": lambda: reluLayer(Name="relu1"),
     "series_network": lambda: SeriesNetwork(
         SimpleNamespace(
-            layers=[reluLayer()] * 7,
+            layers=[*[reluLayer()] * 6, classificationLayer(Name="classoutput")],
             input_layers=[imageInputLayer([28, 28, 1], Name="imageinput")],
-            output_layer=classificationLayer(Name="classoutput"),
+            output_indices=[6],
         )
     ),
     "sigmoid": lambda: sigmoidLayer(Name="sigmoid1"),

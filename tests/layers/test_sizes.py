@@ -34,6 +34,7 @@ from mlnet.layers.recurrent_base import RecurrentLayer
 from mlnet.network.compile import parameter_values, prediction_program, training_program
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import resolve
+from mlnet.network.wiring import Source
 
 IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
@@ -69,7 +70,7 @@ def put_out(layer, size, *, training=False, count=2):
     x = np.random.default_rng(1).normal(size=(count, *size.dims)).astype(np.float32)
     output = plan.forward(x, parameter_values(network.layers), generator)
     assert np.isfinite(output).all()
-    return network.sizes[1], output.shape
+    return network.sizes[1][0], output.shape
 
 
 def reference_size(window: Window):
@@ -224,7 +225,7 @@ def test_normalizations(normalization, expected):
     statistics = {"Mean": 3, "StandardDeviation": 2, "Min": 1, "Max": 9}
     layer = featureInputLayer(1, Normalization=normalization, **statistics)
     network = resolve([layer, fullyConnectedLayer(1), regressionLayer()])
-    plan = StepPlan(NumpyEngine(), prediction_program(network, 0))
+    plan = StepPlan(NumpyEngine(), prediction_program(network, [Source(0)]))
     x = np.array([[1], [3], [7]], np.float32)
     assert plan.forward(x, {}).ravel().tolist() == expected
     assert x.ravel().tolist() == [1, 3, 7]

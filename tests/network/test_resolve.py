@@ -52,7 +52,7 @@ def test_names_sizes_and_channels_of_a_long_network():
     names = "imageinput conv_1 batchnorm_1 relu_1 maxpool_1 conv_2 batchnorm_2 relu_2 maxpool_2 conv_3 batchnorm_3 "
     assert [layer.Name for layer in network.layers] == (names + "relu_3 fc softmax classoutput").split()
     sizes = "28x28x1 28x28x8 28x28x8 28x28x8 14x14x8 14x14x16 14x14x16 14x14x16 7x7x16 3x4x32 3x4x32 3x4x32 "
-    assert [str(size) for size in network.sizes] == (sizes + "1x1x10 1x1x10 1x1x10").split()
+    assert [str(size) for (size,) in network.sizes] == (sizes + "1x1x10 1x1x10 1x1x10").split()
     channels = [layer.NumChannels for layer in network.layers if "NumChannels" in layer.table.entries]
     assert channels == [1, 8, 8, 16, 16, 32]
     assert network.layers[-3].InputSize == 3 * 4 * 32
@@ -74,7 +74,7 @@ def test_features_stay_features():
     network = resolve(
         [FEATURES, fullyConnectedLayer(7), batchNormalizationLayer, reluLayer, fullyConnectedLayer(2), regressionLayer]
     )
-    assert [str(size) for size in network.sizes[1:]] == ["7 features"] * 3 + ["2 features"] * 2
+    assert [str(size) for (size,) in network.sizes[1:]] == ["7 features"] * 3 + ["2 features"] * 2
 
 
 def test_resolved_layers_make_the_same_network_again():

@@ -183,7 +183,7 @@ def test_video_idiom_with_folding():
     analysis = analyzeNetwork(net)
     assert not analysis.Mistakes
     assert analysis.LayerInfo.Activations[1:8:3] == [
-        "8(S) x 7(S) x 1(C) x 1(B) x 1(T)",
+        "out: 8(S) x 7(S) x 1(C) x 1(B) x 1(T), miniBatchSize: 1(C) x 1(B)",
         "8(S) x 7(S) x 4(C) x 1(B) x 1(T)",
         "10(C) x 1(B)",
     ]

@@ -20,22 +20,25 @@ def fuse(program: Program) -> Program:
     looked at any more.
     """
     readers = Counter(source for node in program.nodes for source in node.inputs)
-    place: dict[int, int] = {-1: -1}
+    readers.update(program.outputs)
+    place: dict[int, int] = {}  # from values of the program to those of the new one
+    owners: list[int] = []
     nodes: list[Node] = []
-    for number, node in enumerate(program.nodes):
+    for first, node in zip(program.first_values, program.nodes, strict=True):
         if _rectifies(program, node, readers):
-            place[number] = place[node.inputs[0]]
-            normalization = nodes[place[number]]
-            nodes[place[number]] = replace(normalization, attributes={**normalization.attributes, "rectified": True})
+            place[first] = place[node.inputs[0]]
+            at = owners[place[first]]
+            nodes[at] = replace(nodes[at], attributes={**nodes[at].attributes, "rectified": True})
         else:
-            place[number] = len(nodes)
-            nodes.append(replace(node, inputs=tuple(place[source] for source in node.inputs)))
-    return Program(tuple(nodes))
+            place.update({first + output: len(owners) + output for output in range(node.outputs)})
+            owners += [len(nodes)] * node.outputs
+            nodes.append(replace(node, inputs=tuple(place.get(source, source) for source in node.inputs)))
+    return Program(tuple(nodes), tuple(place.get(value, value) for value in program.outputs))
 
 
 def _rectifies(program: Program, node: Node, readers: Counter[int]) -> bool:
     """Tell whether ``node`` is a ReLU that alone reads a normalization."""
     if node.operation != "relu" or node.inputs[0] < 0:
         return False
-    source = program.nodes[node.inputs[0]]
+    source = program.nodes[program.owners[node.inputs[0]]]
     return source.operation in _RECTIFIABLE and readers[node.inputs[0]] == 1
