@@ -28,6 +28,7 @@ _NAMES_OF = {
     "layers.dropout": "dropoutLayer",
     "layers.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
     "layers.folding": "identityLayer sequenceFoldingLayer sequenceUnfoldingLayer",
+    "layers.general_input": "inputLayer",
     "layers.group_normalization": (
         "groupNormalizationLayer instanceNormalizationLayer layerNormalizationLayer rmsNormalizationLayer"
     ),
@@ -48,6 +49,7 @@ _NAMES_OF = {
     "layers.transposed_convolution": "transposedConv1dLayer transposedConv2dLayer transposedConv3dLayer",
     "layers.whitening": "whiteningLayer",
     "network.analyze": "NetworkAnalysis analyzeNetwork",
+    "network.assemble": "assembleNetwork",
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",
     "network.trained": (

@@ -25,7 +25,7 @@ class LSTMLayer(RecurrentLayer):
     type_name = "LSTM"
     base_name = operation_name = "lstm"
     learnables = _LSTM
-    table = recurrent_table(_LSTM, RecurrentLayer.states)
+    table = recurrent_table(_LSTM, RecurrentLayer.kept)
 
 
 @constructs(LSTMLayer)
@@ -49,8 +49,6 @@ def lstmLayer() -> None:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For HasStateInputs=True and HasStateOutputs=True.
 
     Notes
     -----
@@ -100,7 +98,7 @@ class BiLSTMLayer(RecurrentLayer):
     operation_name = "bilstm"
     directions = 2
     learnables = _BILSTM
-    table = recurrent_table(_BILSTM, RecurrentLayer.states, 2)
+    table = recurrent_table(_BILSTM, RecurrentLayer.kept, 2)
 
 
 @constructs(BiLSTMLayer)
@@ -117,8 +115,6 @@ def bilstmLayer() -> None:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For HasStateInputs=True and HasStateOutputs=True.
 
     Notes
     -----
@@ -166,11 +162,11 @@ class GRULayer(RecurrentLayer):
     type_name = "GRU"
     base_name = operation_name = "gru"
     gates = 3
-    states: ClassVar[tuple[str, ...]] = ("HiddenState",)
+    kept: ClassVar[tuple[str, ...]] = ("HiddenState",)
     learnables = _GRU
     table = recurrent_table(
         _GRU,
-        states,
+        kept,
         1,
         Option(
             "ResetGateMode",
@@ -221,8 +217,6 @@ def gruLayer() -> None:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For HasStateInputs=True and HasStateOutputs=True.
 
     Notes
     -----
@@ -272,7 +266,7 @@ class LSTMProjectedLayer(RecurrentLayer):
     learnables = _PROJECTED
     table = recurrent_table(
         _PROJECTED,
-        RecurrentLayer.states,
+        RecurrentLayer.kept,
         1,
         *(
             Option(
@@ -317,8 +311,6 @@ def lstmProjectedLayer() -> None:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For HasStateInputs=True and HasStateOutputs=True.
 
     Notes
     -----

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlnet.errors import NotSupportedError
+from mlnet.errors import OptionError
 from mlnet.layers.base import (
     CONSTANT_INITIALIZERS,
     WEIGHT_INITIALIZERS,
@@ -115,20 +115,41 @@ class RecurrentLayer(Layer):
     gates: ClassVar[int] = 4
     """Blocks of rows in the weights of one direction."""
     directions: ClassVar[int] = 1
-    states: ClassVar[tuple[str, ...]] = ("HiddenState", "CellState")
+    kept: ClassVar[tuple[str, ...]] = ("HiddenState", "CellState")
+    """What the layer carries along a sequence."""
+
+    @property
+    def states(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The states that the layer holds; none where they come in."""
+        return () if self.HasStateInputs else self.kept
+
+    @property
+    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the inputs."""
+        return ("in", *self._ports()) if self.HasStateInputs else ("in",)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the outputs."""
+        return ("out", *self._ports()) if self.HasStateOutputs else ("out",)
 
     def description(self) -> str:
         """Return e.g. "LSTM with 100 hidden units"."""
         return f"{self.type_name} with {self.NumHiddenUnits} hidden units"
 
     def check(self) -> None:
-        """Refuse the state ports, which need networks that pass states on."""
-        for name in ("HasStateInputs", "HasStateOutputs"):
-            if getattr(self, name):
-                raise NotSupportedError(f"{self.where()}: {name}=True is not supported yet.")
+        """Refuse given states where they come in."""
+        given = [name for name in self.kept if self.HasStateInputs and getattr(self, name).size]
+        if given:
+            fix = "Leave it out, or connect it as an input."
+            raise OptionError(f"{self.where()}: {given[0]} needs HasStateInputs=False, but it is True. {fix}")
 
-    def mistakes(self, size: Size) -> Iterator[SizeError]:
-        """Yield an input size, parameters and states that do not fit sequences."""
+    def mistakes(self, size: Size, *states: Size) -> Iterator[SizeError]:
+        """Yield an input size, parameters and states that do not fit."""
+        units = self._state_shape()[0]
+        for port, state in zip(self._ports(), states, strict=False):
+            if (state.format, state.dims) != ("C", (units,)):
+                yield SizeError(f"{units} features for each observation at the input '{port}'", str(state))
         if size.format != "CT":
             return
         if self.InputSize not in ("auto", size.channels):
@@ -136,14 +157,19 @@ class RecurrentLayer(Layer):
             yield SizeError(f"{self.InputSize} channels (InputSize)", f"{size.channels}", fix)
         yield from parameter_mistakes(self, size)
 
-    def output_size(self, size: Size) -> Size:
+    def output_size(self, size: Size, *states: Size) -> Size:
         """Return a sequence of NumHiddenUnits channels, twice as many from two directions; without time for 'last'."""
         if size.format != "CT":
             fix = "Start with a sequenceInputLayer; a recurrent layer before this one needs OutputMode='sequence'."
             raise SizeError("sequences of vectors", str(size), fix)
         return Size("C" if self.OutputMode == "last" else "CT", (self.directions * self.NumHiddenUnits,))
 
-    def with_size(self, size: Size) -> RecurrentLayer:
+    def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
+        """Return the size of the output and, with HasStateOutputs, of each state."""
+        states = [Size("C", self._state_shape()[:1])] * (len(self.outputs) - 1)
+        return self.output_size(*sizes), *states
+
+    def with_size(self, size: Size, *states_in: Size) -> RecurrentLayer:
         """Return a copy with InputSize set, and states of zeros where none were given."""
         shape = self._state_shape()
         states = {}
@@ -156,7 +182,7 @@ class RecurrentLayer(Layer):
     def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
         """Return the shape of a weight matrix, of the bias or of a state."""
         rows = self.directions * self.gates * self.NumHiddenUnits
-        if name in self.states:
+        if name in self.kept:
             return self._state_shape()
         return {
             "InputWeights": (rows, size.channels),
@@ -184,11 +210,19 @@ class RecurrentLayer(Layer):
         """Return how many blocks of rows are drawn one after the other: each direction is orthogonal in itself."""
         return self.directions
 
-    def operation(self, size: Size, *, training: bool) -> Call:
+    def operation(self, *sizes: Size, training: bool) -> Call:
         """Return the operation along time."""
-        parameters = tuple(learnable.name for learnable in self.learnables)
+        parameters = (*(learnable.name for learnable in self.learnables), *self.states)
         time = no_lengths if self.OutputMode == "last" else same_lengths
-        return Call(self.operation_name, (*parameters, *self.states), self._attributes(), time=time)
+        if not (self.HasStateInputs or self.HasStateOutputs):
+            return Call(self.operation_name, parameters, self._attributes(), time=time)
+        attributes = {
+            "operation": self.operation_name,
+            "states_in": len(self.inputs) - 1,
+            "states_out": len(self.outputs) - 1,
+            **self._attributes(),
+        }
+        return Call("recurrent_with_ports", parameters, attributes, time=time, outputs=len(self.outputs))
 
     def _attributes(self) -> dict[str, Any]:
         return {
@@ -196,6 +230,9 @@ class RecurrentLayer(Layer):
             "state_activation": self.StateActivationFunction,
             "gate_activation": self.GateActivationFunction,
         }
+
+    def _ports(self) -> tuple[str, ...]:
+        return tuple(name.removesuffix("State").lower() for name in self.kept)
 
     def _state_shape(self) -> tuple[int, int]:
         return (self.directions * self.NumHiddenUnits, 1)

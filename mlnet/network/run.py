@@ -13,8 +13,9 @@ from mlnet.data.sequences import SequencePredictors, unpack
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
 from mlnet.errors import DataError
+from mlnet.layers import general_input
 from mlnet.layers.base import Layer
-from mlnet.layers.input import InputLayer, SequenceInputLayer
+from mlnet.layers.input import InputLayer
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
@@ -139,7 +140,9 @@ def _predictors(
 ) -> Predictors | SequencePredictors:
     function = layer.Normalization if callable(layer.Normalization) else None
     size, split = layer.size(), layer.SplitComplexInputs
-    if isinstance(layer, SequenceInputLayer):
+    if isinstance(layer, general_input.InputLayer):
+        X = layer.arranged(X)  # noqa: N806
+    if size.is_sequence:
         return SequencePredictors(
             X, size.dims, split_complex=split, function=function, min_length=layer.MinLength, keep=keep, where=where
         )

@@ -36,9 +36,7 @@ class Wiring:
 
     def where(self, index: int) -> str:
         """Return how messages name a layer."""
-        layer = self.given[index]
-        name = f" '{layer.Name}'" if layer.Name else ""
-        return f"Layer {index + 1}{name} ({layer.type_name})"
+        return where_text(index, self.given[index])
 
     def order(self) -> list[int]:
         """Return the layers in an order in which each comes after what feeds it; those in cycles are left out."""
@@ -57,6 +55,12 @@ class Wiring:
                     if not sources:
                         ready.append(other)
         return order
+
+
+def where_text(index: int, layer: Layer) -> str:
+    """Return how messages name layer ``index`` of a network."""
+    name = f" '{layer.Name}'" if layer.Name else ""
+    return f"Layer {index + 1}{name} ({layer.type_name})"
 
 
 def wiring_of(layers: Any) -> tuple[Wiring, list[str]]:

@@ -30,8 +30,14 @@ def check_gradients(
     given = [scattered(array) for array in arrays]
     workspace = Workspace()
     output, saved = operation.forward(*given, workspace=workspace, **attributes)
-    d_output = generator.standard_normal(output.shape)
-    gradients = operation.backward(saved, scattered(d_output), wanted=wanted, workspace=workspace)
+    d_output: Any
+    if isinstance(output, tuple):
+        d_output = tuple(generator.standard_normal(each.shape) for each in output)
+        given_back: Any = tuple(scattered(each) for each in d_output)
+    else:
+        d_output = generator.standard_normal(output.shape)
+        given_back = scattered(d_output)
+    gradients = operation.backward(saved, given_back, wanted=wanted, workspace=workspace)
     for before, after in zip(arrays, given, strict=True):
         np.testing.assert_array_equal(after, before, err_msg="The operation changed its input.")
     assert len(gradients) == len(arrays)
@@ -46,6 +52,8 @@ def check_gradients(
         def value(moved: np.ndarray, number: int = number) -> float:
             inputs = [*arrays[:number], moved, *arrays[number + 1 :]]
             result, _ = operation.forward(*inputs, workspace=Workspace(), **attributes)
+            if isinstance(result, tuple):
+                return float(sum(np.sum(each * d_each) for each, d_each in zip(result, d_output, strict=True)))
             return float(np.sum(result * d_output))
 
         for _ in range(DIRECTIONS):

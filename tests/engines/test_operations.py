@@ -37,6 +37,7 @@ def run_both(case: Case, arrays: list[np.ndarray], workspace: Workspace) -> list
 TESTED_ELSEWHERE = {
     *("dropout", "spatial_dropout", "addition", "multiplication", "concatenation", "crop"),
     *("lstm", "bilstm", "gru", "projected_lstm"),
+    "recurrent_with_ports",
     *("convolution1d", "convolution3d", "grouped_convolution2d"),
     *("transposed_convolution1d", "transposed_convolution2d", "transposed_convolution3d"),
     *[f"{kind}_pooling{d}" for kind in ("max", "average", "global_max", "global_average") for d in ("1d", "3d")],

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlnet import NotSupportedError, OptionError, UnknownNameError, setL2Factor, setLearnRateFactor
+from mlnet import OptionError, UnknownNameError, setL2Factor, setLearnRateFactor
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.layers.base import Size, SizeError
@@ -89,11 +89,21 @@ def test_positional_arguments_and_pairs():
 
 
 @every_layer
-def test_state_ports_are_not_supported(name):
-    for option in ("HasStateInputs", "HasStateOutputs"):
-        assert getattr(MAKERS[name](**{option: 0}), option) is False
-        with pytest.raises(NotSupportedError, match=f"{name}: {option}=True"):
-            MAKERS[name](**{option: True})
+def test_state_ports(name):
+    states = ("hidden",) if name == "gruLayer" else ("hidden", "cell")
+    layer = MAKERS[name](HasStateInputs=True, HasStateOutputs=1)
+    assert layer.InputNames == ["in", *states] and layer.OutputNames == ["out", *states]
+    assert layer.NumInputs == layer.NumOutputs == 1 + len(states)
+    plain = MAKERS[name](HasStateInputs=0)
+    assert plain.inputs == ("in",) and plain.outputs == ("out",) and len(plain.states) == len(states)
+    units = plain.parameter_shape("HiddenState", Size("CT", (3,)))[0]
+    state, sequence = Size("C", (units,)), Size("CT", (3,))
+    assert layer.output_sizes(sequence, *[state] * len(states))[1:] == (state,) * len(states)
+    wrong = [state] * (len(states) - 1) + [Size("C", (units + 1,))]
+    (mistake,) = layer.mistakes(sequence, *wrong)
+    assert f"at the input '{states[-1]}'" in mistake.needed
+    with pytest.raises(OptionError, match="HiddenState needs HasStateInputs=False"):
+        MAKERS[name](HasStateInputs=True, HiddenState=np.zeros((units, 1)))
 
 
 @every_layer

@@ -26,6 +26,7 @@ from mlnet.engines.numpy import (
     pooling1d,
     pooling3d,
     recurrent,
+    recurrent_ports,
     resize,
     shape,
     smooth_activation,
@@ -60,6 +61,7 @@ _MODULES = (
     normalization,
     pooling,
     recurrent,
+    recurrent_ports,
     smooth_activation,
     whitening,
 )

@@ -156,13 +156,21 @@ def gru(
 
 
 def gru_backward(
-    saved: GruState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
+    saved: GruState,
+    d_output: np.ndarray,
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+    d_states: tuple[np.ndarray | None, ...] = (None,),
 ) -> tuple[np.ndarray | None, ...]:
-    """Return the gradients of x, input weights, recurrent weights, bias and hidden state."""
+    """Return the gradients of x, input weights, recurrent weights, bias and hidden state.
+
+    ``d_states`` has a gradient (N, H) of the hidden state at the ends of the observations.
+    """
     gates, dtype = saved.gates, saved.gates.dtype
     observations, units = saved.hidden.shape[1:]
     channels = saved.inputs.shape[2] - 1
-    d_hidden = hidden_gradients(d_output, saved.steps, workspace)
+    d_hidden = hidden_gradients(d_output, saved.steps, workspace, d_states[0])
     d_products = _derivatives(saved, workspace)
     d_gates = d_products[1:]
     recurrent = ordered(saved.recurrent_weights, _RECURRENT_ORDER).astype(dtype, copy=False)

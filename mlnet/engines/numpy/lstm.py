@@ -21,6 +21,7 @@ from mlnet.engines.numpy.gates import (
 )
 from mlnet.engines.numpy.sequences import (
     Steps,
+    end_gradients,
     end_state,
     from_steps,
     hidden_gradients,
@@ -151,13 +152,21 @@ def lstm(
 
 
 def lstm_backward(
-    saved: LstmState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
+    saved: LstmState,
+    d_output: np.ndarray,
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+    d_states: tuple[np.ndarray | None, ...] = (None, None),
 ) -> tuple[np.ndarray | None, ...]:
-    """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state."""
+    """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state.
+
+    ``d_states`` are gradients (N, H) of the hidden and the cell state at the ends of the observations.
+    """
     inputs, gates, dtype = saved.inputs, saved.gates, saved.gates.dtype
     observations, units = saved.hidden.shape[1:]
     channels = inputs.shape[2] - 1
-    d_hidden = hidden_gradients(d_output, saved.steps, workspace)
+    d_hidden = hidden_gradients(d_output, saved.steps, workspace, d_states[0])
     d_gates, to_cell = _derivatives(saved, workspace)
     recurrent = ordered(saved.recurrent_weights, _ORDER).astype(dtype, copy=False)
     d_cell = workspace.scratch("d_cell", (observations, units), dtype)
@@ -166,11 +175,14 @@ def lstm_backward(
     def task(rows: slice, slot: int) -> None:
         products = workspace.scratch(("products", slot), (4, rows.stop - rows.start, units), dtype)
         d_c = d_cell[rows]
-        for d_z, d_h_before, d_h, h_to_c, f in zip(
+        for d_z, d_h_before, d_h, h_to_c, f, d_end in zip(
             d_gates[:, ::-1, rows].swapaxes(0, 1),
             *(d_hidden[-2::-1, rows], d_hidden[:0:-1, rows], to_cell[::-1, rows], gates[2, ::-1, rows]),
+            end_gradients(d_states[1], saved.steps, rows),
             strict=True,
         ):
+            if d_end is not None:
+                np.add(d_c, d_end, out=d_c)
             np.multiply(d_h, h_to_c, out=products[0])
             np.add(d_c, products[0], out=d_c)
             np.multiply(d_z[0], d_h, out=d_z[0])

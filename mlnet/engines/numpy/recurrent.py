@@ -60,12 +60,23 @@ def bilstm(
 
 
 def bilstm_backward(
-    saved: BilstmState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
+    saved: BilstmState,
+    d_output: np.ndarray,
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+    d_states: tuple[np.ndarray | None, ...] = (None, None),
 ) -> tuple[np.ndarray | None, ...]:
-    """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state."""
+    """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state.
+
+    ``d_states`` are gradients (N, 2 H) of the hidden and the cell states at the ends.
+    """
+    d_halves = zip(*([None, None] if each is None else np.split(each, 2, axis=1) for each in d_states), strict=True)
     (d_x, *forward), (d_x_backward, *backward) = (
-        lstm_backward(half, d_half, wanted=wanted, workspace=workspace.part(direction))
-        for half, d_half, direction in zip(saved.halves, np.split(d_output, 2, axis=-1), _DIRECTIONS, strict=True)
+        lstm_backward(half, d_half, wanted=wanted, workspace=workspace.part(direction), d_states=d_ends)
+        for half, d_half, direction, d_ends in zip(
+            saved.halves, np.split(d_output, 2, axis=-1), _DIRECTIONS, d_halves, strict=True
+        )
     )
     if d_x is not None and d_x_backward is not None:
         np.add(d_x, d_x_backward, out=d_x)
@@ -116,13 +127,18 @@ def projected_lstm(
 
 
 def projected_lstm_backward(
-    saved: ProjectedLstmState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
+    saved: ProjectedLstmState,
+    d_output: np.ndarray,
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+    d_states: tuple[np.ndarray | None, ...] = (None, None),
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, input weights, recurrent weights, bias, the two projectors, hidden and cell state."""
     want_x, want_input, want_recurrent, want_bias, want_projector, want_output_projector, *want_states = wanted
     inner = (want_x, want_input or want_projector, want_recurrent or want_output_projector, want_bias, *want_states)
-    d_x, d_input, d_recurrent, d_bias, *d_states = lstm_backward(
-        saved.inner, d_output, wanted=inner, workspace=workspace
+    d_x, d_input, d_recurrent, d_bias, *d_starts = lstm_backward(
+        saved.inner, d_output, wanted=inner, workspace=workspace, d_states=d_states
     )
     (d_input_weights, d_projector), (d_recurrent_weights, d_output_projector) = (
         (
@@ -134,4 +150,4 @@ def projected_lstm_backward(
             (d_recurrent, saved.factors[1], want_recurrent, want_output_projector),
         )
     )
-    return d_x, d_input_weights, d_recurrent_weights, d_bias, d_projector, d_output_projector, *d_states
+    return d_x, d_input_weights, d_recurrent_weights, d_bias, d_projector, d_output_projector, *d_starts

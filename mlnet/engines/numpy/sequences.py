@@ -108,10 +108,12 @@ def write_output(hidden: np.ndarray, steps: Steps, time: int, workspace: Workspa
     return output
 
 
-def hidden_gradients(d_output: np.ndarray, steps: Steps, workspace: Workspace) -> np.ndarray:
+def hidden_gradients(
+    d_output: np.ndarray, steps: Steps, workspace: Workspace, d_end: np.ndarray | None = None
+) -> np.ndarray:
     """Return what ``d_output``, (N, T, H) or (N, H) for the last step only, gives to the hidden states.
 
-    The result (L + 1, N, H) starts with the initial states.
+    ``d_end`` (N, H) is a gradient of the states at the ends. The result (L + 1, N, H) starts with the initial states.
     """
     shape = (steps.longest + 1, len(d_output), d_output.shape[-1])
     d_hidden = workspace.scratch("d_hidden", shape, d_output.dtype)
@@ -121,7 +123,22 @@ def hidden_gradients(d_output: np.ndarray, steps: Steps, workspace: Workspace) -
     else:
         d_hidden[...] = 0
         d_hidden[_ends(steps, len(d_output))] = d_output
+    if d_end is not None:
+        d_hidden[_ends(steps, len(d_output))] += d_end
     return d_hidden
+
+
+def end_gradients(d_end: np.ndarray | None, steps: Steps, rows: slice) -> Iterable[np.ndarray | None]:
+    """Return for each step, the last one first, what the gradient ``d_end`` (N, H) of the states at the ends adds.
+
+    Only observations (``rows``) that end with the step get something; None where there are none.
+    """
+    if d_end is None:
+        return [None] * steps.longest
+    if steps.lengths is None:
+        return [d_end[rows], *[None] * (steps.longest - 1)][: steps.longest]
+    ends = [steps.lengths[rows] == step for step in range(steps.longest, 0, -1)]
+    return [d_end[rows] * here[:, None] if here.any() else None for here in ends]
 
 
 def _ends(steps: Steps, observations: int) -> Any:
