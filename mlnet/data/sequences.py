@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -108,6 +109,13 @@ class SequencePredictors:
         """Return the numbers of time steps of the observations ``index``."""
         return self.steps.of(index)
 
+    def split(self, length: int) -> SequencePredictors:
+        """Return predictors whose sequences are the pieces of ``length`` time steps of these, in their order."""
+        result = copy.copy(self)
+        result._sequences = _pieces(self._sequences, length)
+        result.steps = Steps(np.array([len(piece) for piece in result._sequences]))
+        return result
+
     def check_finite(self) -> None:
         """Raise `DataError` with the number of the first sequence that has NaN or Inf."""
         for number, sequence in enumerate(self._sequences, start=1):
@@ -184,6 +192,12 @@ class SequenceClassTargets:
         """Return class numbers (M,), int64; ``dtype`` does not matter."""
         return _packed(self._codes, self._steps, index)
 
+    def split(self, length: int, steps: Steps) -> SequenceClassTargets:
+        """Return the targets of the pieces of ``length`` time steps; ``steps`` are those of the pieces."""
+        result = copy.copy(self)
+        result._codes, result._steps = _pieces(self._codes, length), steps
+        return result
+
     def present(self) -> int:
         """Return the number of different classes that occur."""
         return len(np.unique(np.concatenate(self._codes)))
@@ -220,10 +234,21 @@ class SequenceResponseTargets:
         """Return responses (M, ..., R)."""
         return _packed(self._responses, self._steps, index).astype(dtype, copy=False)
 
+    def split(self, length: int, steps: Steps) -> SequenceResponseTargets:
+        """Return the targets of the pieces of ``length`` time steps; ``steps`` are those of the pieces."""
+        result = copy.copy(self)
+        result._responses, result._steps = _pieces(self._responses, length), steps
+        return result
+
 
 def unpack(packed: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     """Return packed time steps (M, ..., C) as a list of sequences in MATLAB's order, (..., C, S)."""
     return [np.moveaxis(part, 0, -1) for part in np.split(packed, np.cumsum(lengths)[:-1])]
+
+
+def _pieces(arrays: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
+    """Return the pieces of ``length`` entries along the first axis of all arrays, as views."""
+    return [array[start : start + length] for array in arrays for start in range(0, len(array), length)]
 
 
 def _packed(arrays: Sequence[np.ndarray], steps: Steps, index: Index) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ class ClassTargets:
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return class numbers, int64; ``dtype`` does not matter."""
         return self._codes[index]
+
+    def repeated(self, counts: np.ndarray) -> ClassTargets:
+        """Return targets in which each class comes ``counts`` (N,) times."""
+        result = copy.copy(self)
+        result._codes = np.repeat(self._codes, counts, axis=0)
+        return result
 
     def present(self) -> int:
         """Return the number of different classes that occur."""
@@ -106,6 +113,12 @@ class ResponseTargets:
         """Return responses in the engines' order, in the shape that the network puts out."""
         batch: np.ndarray = np.ascontiguousarray(self._y[index], dtype)
         return batch.reshape(len(batch), *self._dims)
+
+    def repeated(self, counts: np.ndarray) -> ResponseTargets:
+        """Return targets in which each response comes ``counts`` (N,) times."""
+        result = copy.copy(self)
+        result._y = np.repeat(self._y, counts, axis=0)
+        return result
 
 
 def _listed(names: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,10 +97,18 @@ class Run:
         return values
 
     def _keep_states(self) -> None:
-        for node, saved in zip(self._plan.program.nodes, self._plan.saved, strict=False):
-            for state, field in STATE_FIELDS.items():
-                if (node.name, state) in self._found:
-                    self._found[node.name, state].append(getattr(saved, field))
+        for key, value in states_behind(self._plan, self._states).items():
+            self._found[key].append(value)
+
+
+def states_behind(plan: StepPlan, keys: Collection[Key]) -> dict[Key, np.ndarray]:
+    """Return the states (N, units) behind the mini-batch that ``plan`` ran last, of those in ``keys`` that change."""
+    return {
+        (node.name, state): getattr(saved, field)
+        for node, saved in zip(plan.program.nodes, plan.saved, strict=False)
+        for state, field in STATE_FIELDS.items()
+        if (node.name, state) in keys
+    }
 
 
 def _changing_states(layer: Layer) -> list[str]:

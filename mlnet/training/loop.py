@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,23 @@ from mlnet.training.options import TrainingOptions
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
 from mlnet.training.solvers import learn_rate, make_solver
+from mlnet.training.splitting import CarriedStates, SplitData
 from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
 from mlnet.training.validation import DataSet, Objective, Result, Validator
 
 COMPLETED = "Max epochs completed"
 STOPPED = "Stopped by OutputFcn"
 CRITERION = "Met validation criterion"
+
+
+class _MiniBatch(NamedTuple):
+    """``observations`` of ``data``, and the states that their recurrent layers start from."""
+
+    epoch: int
+    data: DataSet
+    observations: slice | np.ndarray
+    states: dict[Key, np.ndarray]
+    is_last: bool
 
 
 class Trainer:
@@ -70,6 +81,9 @@ class Trainer:
         self._count = len(data.predictors)
         self._batch_size = min(options.MiniBatchSize, self._count)
         self._order = np.arange(self._count)
+        length = options.SequenceLength
+        self._split = None if isinstance(length, str) else SplitData(data, length)
+        self._carried = CarriedStates(network)
         self._best = math.inf
         self._best_values: dict[Key, np.ndarray] = {}
         self._best_iteration = 0
@@ -88,13 +102,13 @@ class Trainer:
 
     def iterations(self) -> Iterator[Progress]:
         """Run one mini-batch after another, and yield where training stands."""
-        total = self.options.MaxEpochs * (self._count // self._batch_size)
-        for iteration, (epoch, index) in enumerate(self._mini_batches(), start=1):
+        for iteration, mini_batch in enumerate(self._mini_batches(), start=1):
+            epoch = mini_batch.epoch
             rate = learn_rate(self.options, epoch)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
-                result = self._step(index, rate, epoch, iteration)
+                result = self._step(mini_batch, rate, iteration)
             progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
-            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or iteration == total:
+            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or mini_batch.is_last:
                 self._validate(progress)
             progress.seconds = time.perf_counter() - self._started
             self.history.append(progress)
@@ -116,14 +130,23 @@ class Trainer:
         """Return loss and metric on the validation set, or None where there is none."""
         return self._validator(values) if self._validator else None
 
-    def _mini_batches(self) -> Iterator[tuple[int, slice | np.ndarray]]:
-        """Yield the epoch and the observations of each mini-batch; an incomplete last one is left out."""
+    def _mini_batches(self) -> Iterator[_MiniBatch]:
+        """Yield one mini-batch after another; an incomplete last one of an epoch is left out."""
         shuffle, size = self.options.Shuffle, self._batch_size
         for epoch in range(1, self.options.MaxEpochs + 1):
             if shuffle == "every-epoch" or (shuffle == "once" and epoch == 1):
                 self._order = self._generators.shuffle.permutation(self._count)
             for start in range(0, self._count - size + 1, size):
-                yield epoch, self._observations(start, start + size)
+                observations = self._observations(start, start + size)
+                is_last = epoch == self.options.MaxEpochs and start + 2 * size > self._count
+                if self._split is None:
+                    yield _MiniBatch(epoch, self._data, observations, {}, is_last)
+                    continue
+                pieces = self._split.pieces(np.arange(self._count)[observations])
+                for piece in pieces:
+                    states = self._carried.before(piece.rows)
+                    yield _MiniBatch(epoch, self._split.data, piece.numbers, states, is_last and piece is pieces[-1])
+                    self._carried.keep(self._plan)
 
     def _all_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
@@ -135,15 +158,17 @@ class Trainer:
     def _observations(self, start: int, stop: int) -> slice | np.ndarray:
         return slice(start, min(stop, self._count)) if self.options.Shuffle == "never" else self._order[start:stop]
 
-    def _step(self, index: slice | np.ndarray, rate: float, epoch: int, iteration: int) -> Result:
+    def _step(self, mini_batch: _MiniBatch, rate: float, iteration: int) -> Result:
         """Run one mini-batch forward and backward and change the parameters."""
         options, parameters = self.options, self.parameters
-        x, targets = self._data.predictors.batch(index), self._data.targets.batch(index)
-        lengths = self._data.predictors.lengths(index)
-        z = self._plan.forward(x, parameters.values, self._generators.dropout, lengths=lengths)
+        data, index = mini_batch.data, mini_batch.observations
+        x, targets = data.predictors.batch(index), data.targets.batch(index)
+        lengths = data.predictors.lengths(index)
+        values = {**parameters.values, **mini_batch.states} if mini_batch.states else parameters.values
+        z = self._plan.forward(x, values, self._generators.dropout, lengths=lengths)
         result, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
         if not math.isfinite(result.loss):
-            raise TrainingError(self._diverged(result.loss, epoch, iteration))
+            raise TrainingError(self._diverged(result.loss, mini_batch.epoch, iteration))
         gradients, _ = self._plan.backward(
             self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
         )

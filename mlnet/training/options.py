@@ -244,7 +244,6 @@ _describe_options()
 
 _NOT_YET: dict[str, Callable[[Any], bool]] = {
     "LearnRateSchedule": lambda value: value in ("none", "piecewise"),
-    "SequenceLength": lambda value: isinstance(value, str),
     "CheckpointPath": lambda value: value == "",
     "ExecutionEnvironment": lambda value: value in ("auto", "cpu"),
     "WorkerLoad": is_empty,

@@ -524,7 +524,6 @@ def test_bad_input(call, error, text):
         {"Metrics": "accuracy"},
         {"InputDataFormats": "CB"},
         {"WorkerLoad": [1, 2]},
-        {"SequenceLength": 5},
         {"LearnRateSchedule": "cosine"},
     ],
 )
