@@ -52,6 +52,7 @@ _NAMES_OF = {
     "network.assemble": "assembleNetwork",
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",
+    "network.nested": "networkLayer",
     "network.trained": (
         "DAGNetwork SeriesNetwork activations classify classifyAndUpdateState predict predictAndUpdateState resetState"
     ),

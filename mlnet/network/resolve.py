@@ -11,6 +11,8 @@ from mlnet.layers.base import Layer, Size, SizeError
 from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import OutputLayer
+from mlnet.network.layer_graph import LayerGraph
+from mlnet.network.nested import outline_of
 from mlnet.network.wiring import Source, Wiring, wiring_of
 
 
@@ -20,13 +22,15 @@ class Resolved:
 
     ``layers`` are copies with nothing left to infer; ``sources[i]`` are the outputs that feed the inputs of layer
     ``i``; ``sizes[i]`` are the sizes of its outputs, for an input layer before normalization, for an output layer of
-    what it takes; in ``order`` each layer comes after its sources.
+    what it takes; in ``order`` each layer comes after its sources. ``outline`` is the graph with its nested networks,
+    which are unfolded here, or None where there are none.
     """
 
     layers: tuple[Layer, ...]
     sources: tuple[tuple[Source, ...], ...]
     sizes: tuple[tuple[Size, ...], ...]
     order: tuple[int, ...]
+    outline: LayerGraph | None = None
 
     @property
     def input_layers(self) -> list[InputLayer]:
@@ -96,7 +100,7 @@ def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
     sources = tuple(tuple(source for source in row if source is not None) for row in wiring.sources)
     sizes = tuple(sized.sizes[index] for index in range(len(wiring.layers)))
     resolved = tuple(sized.layers[index] for index in range(len(wiring.layers)))
-    return Resolved(resolved, sources, sizes, tuple(wiring.order()))
+    return Resolved(resolved, sources, sizes, tuple(wiring.order()), outline_of(layers))
 
 
 class Sizes:

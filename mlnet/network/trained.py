@@ -15,6 +15,7 @@ from mlnet.layers.base import Size
 from mlnet.layers.output import ClassificationOutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
+from mlnet.network.nested import folded
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import STATE_FIELDS, Run
 from mlnet.network.wiring import Source
@@ -64,7 +65,7 @@ class TrainedNetwork(Shown):
     @property
     def Layers(self) -> LayerArray:  # noqa: N802 - MATLAB's spelling
         """The layers, as a copy: to change a network, change the copy and train it."""
-        return LayerArray(list(self._network.layers))
+        return LayerArray(list(self._network.layers)) if self._network.outline is None else self.to_graph().Layers
 
     @property
     def InputNames(self) -> list[str]:  # noqa: N802
@@ -83,6 +84,8 @@ class TrainedNetwork(Shown):
     def to_graph(self) -> LayerGraph:
         """Return the layers and their connections."""
         layers = self._network.layers
+        if self._network.outline is not None:
+            return folded(self._network.outline, layers)
         wires = [
             Connection(
                 Port(layers[source.layer].Name, layers[source.layer].outputs[source.output]), Port(layer.Name, port)

@@ -14,6 +14,7 @@ from mlnet.layers.output import ClassificationOutputLayer, OutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, Port
 from mlnet.network.names import automatic_names
+from mlnet.network.nested import outline_of, unfolded
 
 
 class Source(NamedTuple):
@@ -71,6 +72,9 @@ def wiring_of(layers: Any) -> tuple[Wiring, list[str]]:
     OptionError
         Where an element of an array is not a layer.
     """
+    outline = outline_of(layers)
+    if outline is not None:
+        layers = unfolded(outline)
     if isinstance(layers, LayerGraph):
         wiring = _graph_wiring(layers)
         return wiring, list(_graph_mistakes(wiring))

@@ -76,6 +76,7 @@ REQUIRED: dict[str, tuple[Any, ...]] = {
     "sequenceFoldingLayer": (),
     "sequenceUnfoldingLayer": (),
     "identityLayer": (),
+    "networkLayer": ([mlnet.fullyConnectedLayer(3), mlnet.reluLayer()],),
     "classificationLayer": (),
     "regressionLayer": (),
 }
@@ -197,6 +198,7 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
     ("sequenceInputLayer", "InputSize"): [*_WHOLE, ([8, 9, 2], [8, 9, 2]), ((8, 9, 3, 2), [8, 9, 3, 2])],
     ("inputLayer", "InputSize"): [([8, 9, 1, math.nan], [8.0, 9.0, 1.0, math.nan])],
+    ("networkLayer", "Network"): [(mlnet.reluLayer(Name="r"), mlnet.layerGraph(mlnet.reluLayer(Name="r")))],
     ("inputLayer", "InputFormat"): [("sscb", "SSCB"), ("SSCT", "SSCT")],
     ("lstmLayer", "BiasInitializer"): [*_CONSTANTS, ("unit-forget-gate", "unit-forget-gate")],
     ("resize2dLayer", "Scale"): [(2, [2, 2]), ([0.5, 2], [0.5, 2.0]), ([], np.zeros((0, 0)))],
@@ -243,6 +245,8 @@ IDS = [f"{name}-{option.name}" for name, option in CASES]
 
 def equal(a: Any, b: Any) -> bool:
     """Tell whether two stored values are the same, whatever kind they are."""
+    if isinstance(a, mlnet.LayerGraph):
+        return a.wires == b.wires and all(same(one, other) for one, other in zip(a.Layers, b.Layers, strict=True))
     if isinstance(a, mlnet.categorical):
         return mlnet.categories(a) == (mlnet.categories(b) if isinstance(b, mlnet.categorical) else b)
     if isinstance(a, np.ndarray):

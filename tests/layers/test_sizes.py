@@ -33,6 +33,7 @@ from mlnet.layers.output import OutputLayer
 from mlnet.layers.recurrent_base import RecurrentLayer
 from mlnet.network.compile import parameter_values, prediction_program, training_program
 from mlnet.network.initialize import initialize
+from mlnet.network.nested import NetworkLayer
 from mlnet.network.resolve import resolve
 from mlnet.network.wiring import Source
 
@@ -40,7 +41,7 @@ IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
 ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer", "instanceNormalizationLayer"}
 OTHER_FORMAT = {"flattenLayer", "reshapeLayer"}
-ELSEWHERE = (InputLayer, OutputLayer, RecurrentLayer, SequenceFoldingLayer, SequenceUnfoldingLayer)
+ELSEWHERE = (InputLayer, OutputLayer, RecurrentLayer, SequenceFoldingLayer, SequenceUnfoldingLayer, NetworkLayer)
 BETWEEN = [n for n in REQUIRED if not isinstance(make(n), ELSEWHERE) and not re.search("1d|3d", n)]
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [

@@ -11,6 +11,7 @@ BASES = {
     "imageInputLayer": "imageinput",
     "featureInputLayer": "input",
     "inputLayer": "input",
+    "networkLayer": "network",
     "convolution2dLayer": "conv",
     "fullyConnectedLayer": "fc",
     "batchNormalizationLayer": "batchnorm",
