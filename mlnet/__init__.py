@@ -38,6 +38,7 @@ _NAMES_OF = {
     "layers.linear": "fullyConnectedLayer",
     "layers.normalization": "batchNormalizationLayer crossChannelNormalizationLayer",
     "layers.output": "classificationLayer regressionLayer",
+    "layers.pixel_output": "dicePixelClassificationLayer focalLossLayer pixelClassificationLayer",
     "layers.pooling": "averagePooling2dLayer globalAveragePooling2dLayer globalMaxPooling2dLayer maxPooling2dLayer",
     "layers.pooling1d": "averagePooling1dLayer globalAveragePooling1dLayer globalMaxPooling1dLayer maxPooling1dLayer",
     "layers.pooling3d": "averagePooling3dLayer globalAveragePooling3dLayer globalMaxPooling3dLayer maxPooling3dLayer",
@@ -53,6 +54,7 @@ _NAMES_OF = {
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",
     "network.nested": "networkLayer",
+    "network.segmentation": "semanticseg",
     "network.trained": (
         "DAGNetwork SeriesNetwork activations classify classifyAndUpdateState predict predictAndUpdateState resetState"
     ),

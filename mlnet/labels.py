@@ -64,10 +64,15 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
     def __init__(
         self, data: Any, valueset: Sequence[Any] | np.ndarray | None = None, catnames: Sequence[str] | None = None
     ) -> None:
+        places: Any = slice(None)
         if isinstance(data, categorical):
             names, values = data.names(), data._categories
+            shape = data.shape
         else:
             array = _as_array(data, "categorical")
+            shape = array.shape
+            if array.dtype.kind in "biufU":  # label images have many elements and few values
+                array, places = np.unique(array, return_inverse=True)
             names = _names(array)
             values = _distinct(array, names) if valueset is None else []
         if valueset is not None:
@@ -77,7 +82,7 @@ class categorical(Shown):  # noqa: N801 - MATLAB's spelling
         numbers = {name: number for number, name in enumerate(self._categories)}
         codes = {value: numbers[name] for value, name in zip(values, categories, strict=True)}
         flat = np.fromiter((codes.get(name, -1) for name in names.ravel()), np.int64, names.size)
-        self._codes = flat.reshape(names.shape)
+        self._codes = flat[places].reshape(shape)
 
     @classmethod
     def from_codes(cls, codes: np.ndarray, names: Sequence[str]) -> categorical:
@@ -156,6 +161,11 @@ def categories(labels: categorical) -> list[str]:
     return list(labels._categories)
 
 
+def labels_of(data: Any, where: str) -> categorical:
+    """Return class labels of any shape as a categorical array; raise `DataError` where the data are measurements."""
+    return data if isinstance(data, categorical) else categorical(_whole_labels(data, where))
+
+
 def as_labels(data: Any, where: str) -> categorical:
     """Return class labels as a one-dimensional categorical array; a column (N, 1) or a row (1, N) is flattened.
 
@@ -164,7 +174,7 @@ def as_labels(data: Any, where: str) -> categorical:
     DataError
         Where the data are not labels (fractions, several columns) or some are undefined.
     """
-    labels = data if isinstance(data, categorical) else categorical(_whole_labels(data, where))
+    labels = labels_of(data, where)
     if labels.size != max(labels.shape):
         fix = " For one-hot rows give numpy.argmax(Y, axis=1)." if len(labels.shape) == 2 else ""
         raise DataError(f"{where}: needs one class for each observation (N x 1), but got shape {labels.shape}.{fix}")

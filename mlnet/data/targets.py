@@ -10,7 +10,7 @@ import numpy as np
 from mlnet.data.arrays import Index, check_finite, numeric_array, with_observations
 from mlnet.data.layout import to_engine
 from mlnet.errors import DataError
-from mlnet.labels import as_labels, categories
+from mlnet.labels import as_labels, categorical, categories
 
 
 class ClassTargets:
@@ -36,23 +36,15 @@ class ClassTargets:
     def __init__(self, labels: Any, classes: list[str], count: int, where: str) -> None:
         found = as_labels(labels, where)
         _check_count(len(found), count, where)
-        names = categories(found)
-        self.classes = classes or names
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        unknown = sorted({names[code] for code in np.unique(found.codes)} - set(numbers))
-        if unknown:
-            raise DataError(
-                f"{where}: needs classes out of [{_listed(self.classes)}], but has also {_listed(unknown)}."
-            )
-        table = np.array([numbers.get(name, -1) for name in names], np.int64)
-        self._codes = table[found.codes]
+        self.classes = classes or categories(found)
+        self._codes = class_numbers(found, self.classes, where)
 
     def __len__(self) -> int:
         return len(self._codes)
 
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return class numbers, int64; ``dtype`` does not matter."""
-        return self._codes[index]
+        return self._codes[index].astype(np.int64)
 
     def repeated(self, counts: np.ndarray) -> ClassTargets:
         """Return targets in which each class comes ``counts`` (N,) times."""
@@ -63,6 +55,23 @@ class ClassTargets:
     def present(self) -> int:
         """Return the number of different classes that occur."""
         return len(np.unique(self._codes))
+
+
+def class_numbers(labels: categorical, classes: list[str], where: str) -> np.ndarray:
+    """Return the number of each label in ``classes``, in the smallest type of integers that fits; -1 where undefined.
+
+    Raises
+    ------
+    DataError
+        Where labels are of unknown classes.
+    """
+    names, codes = categories(labels), labels.codes
+    numbers = {name: number for number, name in enumerate(classes)}
+    unknown = sorted({names[code] for code in np.unique(codes) if code >= 0} - set(numbers))
+    if unknown:
+        raise DataError(f"{where}: needs classes out of [{_listed(classes)}], but has also {_listed(unknown)}.")
+    table = [numbers.get(name, -1) for name in names] + [-1]  # the code -1 takes the last one
+    return np.array(table, np.min_scalar_type(-max(2, len(classes))))[codes]
 
 
 class ResponseTargets:

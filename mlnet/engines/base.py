@@ -38,9 +38,11 @@ class Operation(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """One loss: ``forward(z, targets, weights=..., workspace=...) -> (scores, loss, saved)`` and its ``backward``.
+    """One loss and its ``backward``.
 
-    ``scores`` is what the network predicts for ``z``, ``loss`` a float, the mean over the observations;
+    ``forward(z, targets, weights=..., shares=..., workspace=..., **attributes) -> (scores, loss, saved)``: ``scores``
+    is what the network predicts for ``z``, ``loss`` a float, the mean over the observations or the sum by ``shares``.
+    Class indices in ``targets`` are -1 where there is no class; such positions do not count.
     ``backward(saved, workspace=...)`` returns the gradient of the loss with respect to ``z``.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,12 @@ class OutputLayer(Layer):
     """Name of the engine's loss."""
     metric: ClassVar[str]
     """'Accuracy' (in percent) or 'RMSE'."""
+    averages: ClassVar[str] = "observations"
+    """What the loss is the mean over: 'observations', or the 'positions' that have a class."""
+
+    def loss_attributes(self) -> dict[str, Any]:
+        """Return what the engine's loss takes besides scores and targets."""
+        return {}
 
 
 def _classes(value: Any) -> categorical:
@@ -48,70 +55,109 @@ def _output_size(layer: Any) -> Any:
     return "auto" if isinstance(layer.Classes, str) else len(layer.Classes)
 
 
-class ClassificationOutputLayer(OutputLayer):
-    """Compares scores with classes by the cross-entropy."""
+CLASSES = Option(
+    "Classes",
+    "auto",
+    either(choice("auto"), Rule("a categorical array or list of different classes", _classes, _BAD_CLASSES)),
+    "Classes in the order of the scores; those of the training labels if 'auto'.",
+    Group.PLAIN,
+)
+CLASS_WEIGHTS = Option(
+    "ClassWeights",
+    "none",
+    either(choice("none"), Rule("a vector of positive numbers", _weights, _BAD_WEIGHTS)),
+    "Weight of each class in the loss; needs Classes.",
+    Group.PLAIN,
+)
+OUTPUT_SIZE = Derived("OutputSize", _output_size, "Number of classes.", Group.PLAIN)
+CLASS_NAMES = Derived("ClassNames", lambda layer: layer.class_names(), "Names of the classes.")
 
-    type_name = "Classification Output"
-    base_name = "classoutput"
-    loss = "softmax_cross_entropy"
+
+def loss_function(name: str) -> Derived:
+    """Return the property LossFunction."""
+    return Derived("LossFunction", lambda layer: name, "The loss.", Group.HYPERPARAMETERS)
+
+
+def change_channels(pixelwise: bool, count: int) -> str:
+    """Return how a network comes to put out scores of ``count`` classes, as the beginning of a sentence."""
+    if pixelwise:
+        return f"Change the filters of the last convolution to {count}"
+    return f"Change the last fullyConnectedLayer to {count}"
+
+
+class ClassesOutputLayer(OutputLayer):
+    """Base of the layers that compare the scores of a softmax layer with classes; their tables have `CLASSES`."""
+
     metric = "Accuracy"
-    table = layer_table(
-        Option(
-            "Classes",
-            "auto",
-            either(choice("auto"), Rule("a categorical array or list of different classes", _classes, _BAD_CLASSES)),
-            "Classes in the order of the scores; those of the training labels if 'auto'.",
-            Group.PLAIN,
-        ),
-        Option(
-            "ClassWeights",
-            "none",
-            either(choice("none"), Rule("a vector of positive numbers", _weights, _BAD_WEIGHTS)),
-            "Weight of each class in the loss; needs Classes.",
-            Group.PLAIN,
-            shown=lambda layer: not isinstance(layer.ClassWeights, str),
-        ),
-        Derived("OutputSize", _output_size, "Number of classes.", Group.PLAIN),
-        Derived("LossFunction", lambda layer: "crossentropyex", "The loss.", Group.HYPERPARAMETERS),
-        Derived("ClassNames", lambda layer: layer.class_names(), "Names of the classes."),
-    )
 
     def class_names(self) -> list[str]:
         """Return the names of the classes; an empty list while they are 'auto'."""
         return [] if isinstance(self.Classes, str) else categories(self.Classes)
 
+    def class_weights(self) -> np.ndarray | None:
+        """Return one weight for each class, or None where there are none."""
+        weights = self.ClassWeights if "ClassWeights" in self.table.options else "none"
+        return None if isinstance(weights, str) else weights
+
+    def is_pixelwise(self, size: Size) -> bool:
+        """Tell whether scores of ``size`` are compared with an image of labels."""
+        return False
+
     def check(self) -> None:
         """Refuse weights that do not belong to classes one by one."""
-        if isinstance(self.ClassWeights, str):
+        weights = self.class_weights()
+        if weights is None:
             return
         if isinstance(self.Classes, str):
             raise OptionError(f"{self.where()}: ClassWeights needs Classes, but Classes is 'auto'. Give both.")
-        if len(self.ClassWeights) != len(self.Classes):
+        if len(weights) != len(self.Classes):
             raise OptionError(
                 f"{self.where()}: ClassWeights needs {len(self.Classes)} values, one for each class, "
-                f"but got {len(self.ClassWeights)}."
+                f"but got {len(weights)}."
             )
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
-        """Yield scores that are not one number for each class."""
-        if not size.is_flat:
+        """Yield scores that are not one number for each class, or not one image for each class."""
+        pixelwise, count = self.is_pixelwise(size), len(self.class_names())
+        if pixelwise and (size.is_sequence or not size.spatial):
+            fix = "For one class for each observation or time step use classificationLayer."
+            yield SizeError("an image of scores for each class", f"an input of {size.text}", fix)
+        elif not pixelwise and not size.is_flat:
             fix = "Put fullyConnectedLayer(number of classes) and softmaxLayer() before it."
             yield SizeError("one score for each class", f"an input of {size.text}", fix)
-        elif self.class_names() and len(self.class_names()) != size.channels:
-            count = len(self.class_names())
-            fix = f"Change the last fullyConnectedLayer to {count}, or Classes."
+        elif count not in (0, size.channels):
+            fix = f"{change_channels(pixelwise, count)}, or Classes."
             yield SizeError(f"{count} scores, one for each of the Classes", f"{size.channels}", fix)
+
+    def with_classes(self, loss: str) -> str:
+        """Return the name of a loss, with the classes once they are known."""
+        names = [f"'{name}'" for name in self.class_names()]
+        if not names:
+            return loss
+        if len(names) == 1:
+            return f"{loss} with class {names[0]}"
+        if len(names) == 2:
+            return f"{loss} with classes {names[0]} and {names[1]}"
+        return f"{loss} with {names[0]} and {len(names) - 1} other classes"
+
+
+class ClassificationOutputLayer(ClassesOutputLayer):
+    """Compares scores with classes by the cross-entropy."""
+
+    type_name = "Classification Output"
+    base_name = "classoutput"
+    loss = "softmax_cross_entropy"
+    table = layer_table(
+        CLASSES,
+        replace(CLASS_WEIGHTS, shown=lambda layer: not isinstance(layer.ClassWeights, str)),
+        OUTPUT_SIZE,
+        loss_function("crossentropyex"),
+        CLASS_NAMES,
+    )
 
     def description(self) -> str:
         """Return "crossentropyex", with the classes once they are known."""
-        names = [f"'{name}'" for name in self.class_names()]
-        if not names:
-            return "crossentropyex"
-        if len(names) == 1:
-            return f"crossentropyex with class {names[0]}"
-        if len(names) == 2:
-            return f"crossentropyex with classes {names[0]} and {names[1]}"
-        return f"crossentropyex with {names[0]} and {len(names) - 1} other classes"
+        return self.with_classes("crossentropyex")
 
 
 @constructs(ClassificationOutputLayer)

@@ -8,7 +8,7 @@ import numpy as np
 
 from mlnet.engines.program import Key, Node, Program
 from mlnet.layers.base import Call, Layer
-from mlnet.layers.output import ClassificationOutputLayer
+from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
 
@@ -37,11 +37,11 @@ def statistics_program(network: Resolved, predicting: Collection[str] = ()) -> P
 def _below_loss(network: Resolved) -> Source:
     """Return what the loss takes.
 
-    The softmax before a classification layer belongs to the loss, whose gradient is then exact also where a
-    probability is too small for a float.
+    The softmax before a layer that compares with classes belongs to the loss, whose gradient is then exact also where
+    a probability is too small for a float.
     """
     (source,) = network.sources[network.output_index]
-    if isinstance(network.output_layer, ClassificationOutputLayer):
+    if isinstance(network.output_layer, ClassesOutputLayer):
         (source,) = network.sources[source.layer]
     return source
 

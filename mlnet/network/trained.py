@@ -12,7 +12,7 @@ from mlnet.engines.program import Key
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
-from mlnet.layers.output import ClassificationOutputLayer
+from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.nested import folded
@@ -23,16 +23,16 @@ from mlnet.options import Declared, Option, Shown, Table, describe
 from mlnet.rules import choice, integer, read_only
 from mlnet.table import DataTable
 
-_MINI_BATCH = Option("MiniBatchSize", 128, integer(), "Observations that are computed at a time.")
-_ENVIRONMENT = Option(
+MINI_BATCH = Option("MiniBatchSize", 128, integer(), "Observations that are computed at a time.")
+ENVIRONMENT = Option(
     "ExecutionEnvironment", "auto", choice("auto", "cpu", "gpu", "multi-gpu", "parallel"), "Where to compute."
 )
-_ACCELERATION = Option("Acceleration", "auto", choice("auto", "none", "mex"), "'none' is the NumPy reference.")
+ACCELERATION = Option("Acceleration", "auto", choice("auto", "none", "mex"), "'none' is the NumPy reference.")
 
 
 class _PredictOptions(Declared):
     constructor_name = "predict"
-    table = Table(_MINI_BATCH, _ENVIRONMENT, _ACCELERATION)
+    table = Table(MINI_BATCH, ENVIRONMENT, ACCELERATION)
 
 
 class _ClassifyOptions(_PredictOptions):
@@ -46,9 +46,9 @@ class _UpdateOptions(_PredictOptions):
 class _ActivationsOptions(_PredictOptions):
     constructor_name = "activations"
     table = Table(
-        _MINI_BATCH,
-        _ENVIRONMENT,
-        _ACCELERATION,
+        MINI_BATCH,
+        ENVIRONMENT,
+        ACCELERATION,
         Option("OutputAs", "channels", choice("channels", "rows", "columns"), "Shape of the result."),
     )
 
@@ -357,9 +357,12 @@ def _classifier(net: Any, function: str) -> Resolved:
     network = _network(net, function)
     if len(network.output_indices) > 1:
         raise NetworkError(f"{function}: needs a network with one output, but it has {len(network.output_indices)}.")
-    if not isinstance(network.output_layer, ClassificationOutputLayer):
-        where = network.output_layer.where()
-        raise NetworkError(f"{function}: needs a network with a classification layer, but it ends with {where}.")
+    layer = network.output_layer
+    if not isinstance(layer, ClassesOutputLayer) or layer.is_pixelwise(network.output_size):
+        fix = " For the class of each pixel use semanticseg." if isinstance(layer, ClassesOutputLayer) else ""
+        raise NetworkError(
+            f"{function}: needs a network with a classification layer, but it ends with {layer.where()}.{fix}"
+        )
     return network
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mlnet.layers.activation import SoftmaxLayer
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.output import ClassificationOutputLayer, OutputLayer
+from mlnet.layers.output import ClassesOutputLayer, OutputLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, Port
 from mlnet.network.names import automatic_names
@@ -155,7 +155,7 @@ def _graph_mistakes(wiring: Wiring) -> Iterator[str]:
 
 def _softmax_mistakes(wiring: Wiring) -> Iterator[str]:
     for index, layer in enumerate(wiring.given):
-        if isinstance(layer, ClassificationOutputLayer):
+        if isinstance(layer, ClassesOutputLayer):
             (source,) = wiring.sources[index]
             if source is None or not isinstance(wiring.given[source.layer], SoftmaxLayer):
                 yield f"{wiring.where(index)}: missing softmax layer. Put softmaxLayer() right before it."

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from mlnet.data.inputs import Inputs, Source
+from mlnet.data.pixel_targets import PixelTargets
 from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.output import ClassificationOutputLayer, OutputLayer, RegressionOutputLayer
+from mlnet.layers.output import ClassesOutputLayer, OutputLayer, RegressionOutputLayer, change_channels
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved
@@ -29,9 +30,11 @@ def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -
     if options.SequenceLength == "shortest":
         keep = "first" if options.SequencePaddingDirection == "right" else "last"
     data, network = data_set(network, X, Y, "trainNetwork: ", keep)
-    if isinstance(data.targets, (ClassTargets, SequenceClassTargets)) and data.targets.present() < 2:
-        raise DataError("trainNetwork: Y: needs observations of at least 2 classes, but all have the same one.")
-    if len(data.predictors) < 2 and not network.output_size.is_sequence:
+    targets = data.targets
+    if isinstance(targets, (ClassTargets, PixelTargets, SequenceClassTargets)) and targets.present() < 2:
+        what = "pixels" if isinstance(targets, PixelTargets) else "observations"
+        raise DataError(f"trainNetwork: Y: needs {what} of at least 2 classes, but all have the same one.")
+    if len(data.predictors) < 2 and not network.output_size.is_sequence and not isinstance(targets, PixelTargets):
         raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
     return data, network
 
@@ -51,20 +54,21 @@ def data_set(
     size, output, count = network.output_size, network.output_layer, len(predictors)
     steps = predictors.steps if size.is_sequence else None
     targets: Targets
-    if isinstance(output, ClassificationOutputLayer):
-        given = output.class_names()
-        targets = (
-            ClassTargets(Y, given, count, f"{where}Y")
-            if steps is None
-            else SequenceClassTargets(Y, given, steps, f"{where}Y")
-        )
+    if isinstance(output, ClassesOutputLayer):
+        given, pixelwise = output.class_names(), output.is_pixelwise(size)
+        if steps is not None:
+            targets = SequenceClassTargets(Y, given, steps, f"{where}Y")
+        elif pixelwise:
+            targets = PixelTargets(Y, given, size.spatial, count, f"{where}Y")
+        else:
+            targets = ClassTargets(Y, given, count, f"{where}Y")
         found = len(targets.classes)
         if found < 2:
             raise DataError(f"{where}Y: needs at least 2 classes, but there is only '{targets.classes[0]}'.")
-        if (found, size.channels) != (size.channels, size.count):
+        if found != size.channels:
             raise DataError(
                 f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "
-                f"Change the last fullyConnectedLayer to {found}."
+                f"{change_channels(pixelwise, found)}."
             )
         named: OutputLayer = output.replaced(Classes=categorical.from_codes(np.arange(found), targets.classes))
     else:

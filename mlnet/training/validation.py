@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlnet.data.inputs import Source
+from mlnet.data.pixel_targets import PixelTargets
 from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
+from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
 
-Targets = ClassTargets | ResponseTargets | SequenceClassTargets | SequenceResponseTargets
+Targets = ClassTargets | PixelTargets | ResponseTargets | SequenceClassTargets | SequenceResponseTargets
 
 
 class DataSet(NamedTuple):
@@ -38,25 +40,44 @@ class Objective:
 
     def __init__(self, network: Resolved, engine: Engine) -> None:
         layer = network.output_layer
-        self._loss = engine.losses[layer.loss]
-        self._weights: np.ndarray | None = None
+        self._loss, self._attributes = engine.losses[layer.loss], layer.loss_attributes()
+        self._by_position = layer.averages == "positions"
+        self._weights = layer.class_weights() if isinstance(layer, ClassesOutputLayer) else None
         self.is_classification = layer.metric == "Accuracy"
-        if self.is_classification and not isinstance(layer.ClassWeights, str):
-            self._weights = np.asarray(layer.ClassWeights)
 
     def evaluate(
         self, z: np.ndarray, targets: np.ndarray, workspace: Any, lengths: np.ndarray | None = None
     ) -> tuple[Result, Any]:
         """Return loss and metric of a mini-batch, and the record that `gradient` needs.
 
-        With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps.
+        With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps. The accuracy of
+        a mini-batch of images without any label is NaN, its loss 0.
         """
-        shares = None if lengths is None else np.repeat(1 / (len(lengths) * lengths), lengths)
-        scores, loss, saved = self._loss.forward(z, targets, weights=self._weights, shares=shares, workspace=workspace)
-        if self.is_classification:
-            predicted = scores.reshape(-1, scores.shape[-1]).argmax(axis=1)
-            return Result(loss, 100 * np.count_nonzero(predicted == targets.ravel()) / len(predicted)), saved
-        return Result(loss, math.sqrt(2 * loss)), saved  # the loss is half the squared error
+        shares = None
+        if lengths is not None:
+            shares = np.repeat(1 / (len(lengths) * lengths), lengths)
+        elif self._by_position:
+            shares = np.full(len(z), 1 / max(1, int(np.count_nonzero(targets >= 0))))
+        scores, loss, saved = self._loss.forward(
+            z, targets, weights=self._weights, shares=shares, workspace=workspace, **self._attributes
+        )
+        if not self.is_classification:
+            return Result(loss, math.sqrt(2 * loss)), saved  # the loss is half the squared error
+        labelled = np.count_nonzero(targets >= 0)
+        correct = np.count_nonzero(scores.reshape(-1, scores.shape[-1]).argmax(axis=1) == targets.ravel())
+        return Result(loss, 100 * correct / labelled if labelled else math.nan), saved
+
+    def counts(self, targets: np.ndarray, observations: int, lengths: np.ndarray | None = None) -> tuple[int, int]:
+        """Return how much loss and metric of a mini-batch count in those of a data set.
+
+        For images of labels these are the pixels with a label; for a loss that is a mean over images, the images.
+        """
+        if lengths is not None or targets.ndim == 1 or not self.is_classification:
+            return observations, observations
+        labelled = targets >= 0
+        pixels = int(np.count_nonzero(labelled))
+        images = int(np.count_nonzero(labelled.reshape(observations, -1).any(axis=1)))
+        return (pixels if self._by_position else images), pixels
 
     def gradient(self, saved: Any, workspace: Any) -> np.ndarray:
         """Return the gradient of the loss with respect to what it took."""
@@ -76,14 +97,16 @@ class Validator:
         """Return loss and metric with the given parameters and statistics."""
         workspace = Workspace()
         count = len(self._data.predictors)
-        loss = metric = 0.0
+        results, weights = [], []
         for start in range(0, count, self._size):
             index = slice(start, min(start + self._size, count))
             lengths = self._data.predictors.lengths(index)
             z = self._plan.forward(self._data.predictors.batch(index), values, lengths=lengths)
             targets = self._data.targets.batch(index)
-            result, _ = self._objective.evaluate(z, targets, workspace, self._plan.output_lengths())
-            share = (index.stop - index.start) / count
-            loss += share * result.loss
-            metric += share * (result.metric if self._objective.is_classification else result.metric**2)
-        return Result(loss, metric if self._objective.is_classification else math.sqrt(metric))
+            lengths = self._plan.output_lengths()
+            result, _ = self._objective.evaluate(z, targets, workspace, lengths)
+            metric = result.metric if self._objective.is_classification else result.metric**2
+            weights.append(self._objective.counts(targets, index.stop - index.start, lengths))
+            results.append((result.loss, metric if weights[-1][1] else 0.0))
+        loss, metric = (np.array(results) * weights).sum(axis=0) / np.sum(weights, axis=0)
+        return Result(float(loss), float(metric if self._objective.is_classification else math.sqrt(metric)))

@@ -14,7 +14,9 @@ from mlnet.engines.numpy import (
     convolution3d,
     crop,
     cross_channel,
+    dice_loss,
     dropout,
+    focal_loss,
     group_normalization,
     grouped_convolution,
     gru,
@@ -79,6 +81,8 @@ def _pairs() -> dict[str, Operation]:
 
 _OPERATIONS: Mapping[str, Operation] = _pairs()
 _LOSSES: Mapping[str, Loss] = {
+    "generalized_dice": Loss(dice_loss.generalized_dice, dice_loss.generalized_dice_backward),
+    "softmax_focal": Loss(focal_loss.softmax_focal, focal_loss.softmax_focal_backward),
     "softmax_cross_entropy": Loss(loss.softmax_cross_entropy, loss.softmax_cross_entropy_backward),
     "half_mean_squared_error": Loss(loss.half_mean_squared_error, loss.half_mean_squared_error_backward),
 }

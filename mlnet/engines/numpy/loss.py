@@ -1,7 +1,7 @@
 """Losses: sums over all positions, each with its share, computed from the values before softmax where there is one.
 
 Without ``shares`` each position counts 1/N, N the length of the first axis: the mean over the observations. Packed
-sequences give each time step its share of its sequence.
+sequences give each time step its share of its sequence. Positions whose class is -1 do not count.
 """
 
 from __future__ import annotations
@@ -36,6 +36,16 @@ def _shares(z: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
     return given.astype(z.dtype).reshape(-1, *[1] * (z.ndim - 1))
 
 
+def position_factors(
+    z: np.ndarray, indices: np.ndarray, weights: np.ndarray | None, shares: np.ndarray | None
+) -> np.ndarray:
+    """Return how much each position counts, (positions,): its share times the weight of its class; 0 without class."""
+    factors = np.broadcast_to(_shares(z, shares), (*z.shape[:-1], 1)).reshape(-1)
+    if weights is not None:
+        factors = factors * weights.ravel().astype(z.dtype)[indices]
+    return factors * (indices >= 0)
+
+
 def softmax_cross_entropy(
     z: np.ndarray,
     targets: np.ndarray,
@@ -46,16 +56,14 @@ def softmax_cross_entropy(
 ) -> tuple[np.ndarray, float, CrossEntropyState]:
     """Return softmax(z) and ``-sum of share w[t] log softmax(z)[t]`` over all positions.
 
-    ``z`` (N, ..., K) are the values before softmax, ``targets`` (N, ...) class indices, ``weights`` (K,) one weight
-    per class, ``shares`` (N,).
+    ``z`` (N, ..., K) are the values before softmax, ``targets`` (N, ...) class indices or -1, ``weights`` (K,) one
+    weight per class, ``shares`` (N,).
     """
     scores = workspace.empty("scores", z.shape, z.dtype)
     log_total = write_softmax(z, scores).reshape(-1)
     indices = targets.reshape(-1)
     picked = z.reshape(-1, z.shape[-1])[np.arange(indices.size), indices]
-    factors = np.broadcast_to(_shares(z, shares), (*z.shape[:-1], 1)).reshape(-1)
-    if weights is not None:
-        factors = factors * weights.ravel().astype(z.dtype)[indices]
+    factors = position_factors(z, indices, weights, shares)
     loss = float(np.add.reduce((log_total - picked) * factors, dtype=np.float64))
     return scores, loss, CrossEntropyState(scores, indices, factors, z.shape)
 
