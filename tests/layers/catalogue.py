@@ -78,6 +78,9 @@ REQUIRED: dict[str, tuple[Any, ...]] = {
     "identityLayer": (),
     "networkLayer": ([mlnet.fullyConnectedLayer(3), mlnet.reluLayer()],),
     "classificationLayer": (),
+    "pixelClassificationLayer": (),
+    "dicePixelClassificationLayer": (),
+    "focalLossLayer": (),
     "regressionLayer": (),
 }
 """The constructors and their required arguments."""
@@ -211,6 +214,8 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
     ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
     ("leakyReluLayer", "Scale"): _NUMBER,
+    ("focalLossLayer", "Alpha"): _NUMBER,
+    ("focalLossLayer", "Gamma"): _NUMBER,
     ("preluLayer", "Alpha"): [(0.5, 0.5), ([0.5, 0.25], [0.5, 0.25]), (np.ones((1, 1, 2)), np.ones((1, 1, 2)))],
     ("scalingLayer", "Scale"): [*_NUMBER, ([1, 2, 3], [1.0, 2.0, 3.0])],
     ("scalingLayer", "Bias"): [*_NUMBER, ([1, 2, 3], [1.0, 2.0, 3.0])],
