@@ -5,7 +5,11 @@ import sys
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-ARGUMENTS = {"train_digits": [], "batch_normalization_experiment": ["--parts", "3", "--epochs", "1"]}
+ARGUMENTS = {
+    "train_digits": [],
+    "segment_shapes": ["--pictures", "200", "--epochs", "8"],
+    "batch_normalization_experiment": ["--parts", "3", "--epochs", "1"],
+}
 """Short forms of the examples that take long."""
 
 
@@ -30,3 +34,9 @@ def test_batch_normalization_is_ahead_from_the_start():
     rows = [line.replace("%", "").split() for line in run("batch_normalization_experiment")[2:]]
     assert len(rows) == 3
     assert all(float(row[5]) > float(row[1]) + 5 for row in rows)
+
+
+def test_segment_shapes_finds_the_shapes():
+    lines = run("segment_shapes")
+    (row,) = [line.split() for line in lines if line.split()[:1] == ["all"]]
+    assert float(row[1]) > 90

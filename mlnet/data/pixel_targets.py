@@ -44,7 +44,7 @@ class PixelTargets:
             shape = (*shape[:-2], shape[-1])
         if shape != (*dims, count):
             needed, came = ("x".join(map(str, size)) for size in ((*dims, count), found.shape))
-            axes = "height x width x depth" if len(dims) == 3 else "height x width"
+            axes = " x ".join(("height", "width", "depth")[: len(dims)])
             raise DataError(
                 f"{where}: needs labels of size {needed} ({axes} of what the network puts out x observations of X), "
                 f"but got {came}.{_fix(found.shape, dims, count)}"

@@ -73,7 +73,7 @@ def semanticseg(X: Any, net: TrainedNetwork, *args: Any, nargout: int = 1, **kwa
     if nargout not in (1, 2, 3) or isinstance(nargout, bool):
         raise OptionError(f"semanticseg: nargout needs to be 1, 2 or 3, but is {nargout!r}.")
     network, names = _segmenter(net, options)
-    all_scores = Run(network, X, options, network.output_index).output()  # (N, ..., K)
+    (all_scores,) = Run(network, X, options).outputs()  # (N, ..., K)
     score = all_scores.max(axis=-1)
     codes = np.where(np.isnan(score), -1, all_scores.argmax(axis=-1))
     if np.ndim(X) < len(network.input_layers[0].size().dims) + 1:
@@ -89,6 +89,10 @@ def _segmenter(net: Any, options: Declared) -> tuple[Resolved, list[str]]:
     if not isinstance(net, TrainedNetwork):
         raise OptionError(f"semanticseg: needs a trained network (from trainNetwork), but got {describe(net)}.")
     network = net._network
+    counts = len(network.input_layers), len(network.output_indices)
+    if counts != (1, 1):
+        needed = "a network with one input and one output"
+        raise NetworkError(f"semanticseg: needs {needed}, but it has {counts[0]} and {counts[1]}.")
     layer = network.output_layer
     if not isinstance(layer, ClassesOutputLayer) or not layer.is_pixelwise(network.output_size):
         fix = " Use classify." if isinstance(layer, ClassesOutputLayer) else ""

@@ -34,7 +34,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         Images (H, W, C, N) or features (N, C), of any numeric type; fetched and converted to single precision one
         mini-batch at a time.
     Y : array
-        Classes: N labels, categorical or texts, integers or bools. Responses: (N, R), or (H, W, C, N) for images.
+        Classes: N labels, categorical or texts, integers or bools. Images of labels for segmentation: (H, W, N) or
+        (H, W, 1, N), (H, W, D, N) for 3-D images; undefined labels do not count. Responses: (N, R), or (H, W, C, N)
+        for images.
     layers : LayerArray, list of layers, or LayerGraph
     options : result of `trainingOptions`
     nargout : 1 or 2, default 1

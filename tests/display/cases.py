@@ -131,9 +131,7 @@ BLOCKS = {
     "lstm_stand_in": lambda: LSTMLayer(),
     "max_pooling": lambda: maxPooling2dLayer(2, Stride=2),
     "pixel_classification": lambda: pixelClassificationLayer(Name="labels"),
-    "pixel_classification_weighted": lambda: pixelClassificationLayer(
-        Classes=["sky", "road"], ClassWeights=[0.25, 2]
-    ),
+    "pixel_classification_weighted": lambda: pixelClassificationLayer(Classes=["sky", "road"], ClassWeights=[0.25, 2]),
     "regression_output": lambda: regressionLayer(),
     "regression_output_trained": lambda: regressionLayer(ResponseNames=["angle", "size"]),
     "relu": lambda: reluLayer(Name="relu1"),
