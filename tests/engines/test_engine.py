@@ -22,7 +22,8 @@ def test_the_numpy_engine_is_an_engine():
     engine = NumpyEngine()
     assert isinstance(engine, Engine)
     assert engine.name == "numpy"
-    assert set(engine.losses) == {"softmax_cross_entropy", "half_mean_squared_error"}
+    names = {"softmax_cross_entropy", "half_mean_squared_error", "softmax_focal", "generalized_dice"}
+    assert set(engine.losses) == names
 
 
 def test_parts_of_a_workspace_have_their_own_arrays_and_share_scratch():

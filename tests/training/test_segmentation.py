@@ -10,11 +10,15 @@ from mlnet import (
     LayerArray,
     NetworkError,
     OptionError,
+    additionLayer,
+    addLayers,
+    assembleNetwork,
     batchNormalizationLayer,
     categorical,
     categories,
     classificationLayer,
     classify,
+    connectLayers,
     convolution2dLayer,
     convolution3dLayer,
     dicePixelClassificationLayer,
@@ -23,12 +27,14 @@ from mlnet import (
     fullyConnectedLayer,
     image3dInputLayer,
     imageInputLayer,
+    layerGraph,
     lstmLayer,
     maxPooling2dLayer,
     pixelClassificationLayer,
     predict,
     regressionLayer,
     reluLayer,
+    removeLayers,
     rng,
     semanticseg,
     sequenceInputLayer,
@@ -356,6 +362,20 @@ def test_semanticseg_puts_out_numbers_and_other_names(trained):
     assert np.isnan(double[labels.codes < 0]).all() and (double == numbers)[labels.codes >= 0].all()
     named = semanticseg(x, net, Classes=["a", "b", "c"])
     assert categories(named) == ["a", "b", "c"] and (named.codes == labels.codes).all()
+
+
+def test_graphs_and_assembled_networks_segment(trained):
+    net, x = trained
+    graph = layerGraph(net.Layers)
+    for assembled in (assembleNetwork(net.Layers), assembleNetwork(graph)):
+        assert (semanticseg(x, assembled) == semanticseg(x, net)).all()
+    graph = addLayers(removeLayers(graph, "imageinput"), [additionLayer(2, Name="sum")])
+    for name in ("in1", "in2"):
+        graph = addLayers(graph, imageInputLayer([16, 16, 1], Name=name, Normalization="none"))
+        graph = connectLayers(graph, name, f"sum/{name}")
+    two = assembleNetwork(connectLayers(graph, "sum", "conv_1"))
+    with pytest.raises(NetworkError, match="needs a network with one input and one output, but it has 2 and 1"):
+        semanticseg(x, two)
 
 
 def test_what_semanticseg_and_classify_refuse(trained):
