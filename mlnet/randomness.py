@@ -1,7 +1,7 @@
 """Random numbers: one seed, and one generator for each purpose.
 
-`rng` sets the seed. Each training spawns its own generators from it (initial values, order of the data, dropout), so
-that, say, another dropout layer does not change the order of the data.
+`rng` sets the seed. Each training spawns its own generators from it (initial values, order of the data, dropout,
+augmentation), so that, say, another dropout layer does not change the order of the data.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Generators(NamedTuple):
     initialization: np.random.Generator
     shuffle: np.random.Generator
     dropout: np.random.Generator
+    augmentation: np.random.Generator
 
 
 def rng(seed: int | str) -> None:
@@ -56,4 +57,4 @@ def rng(seed: int | str) -> None:
 
 def spawn_generators() -> Generators:
     """Return the generators of the next training."""
-    return Generators(*(np.random.default_rng(sequence) for sequence in _root.spawn(1)[0].spawn(3)))
+    return Generators(*(np.random.default_rng(sequence) for sequence in _root.spawn(1)[0].spawn(4)))

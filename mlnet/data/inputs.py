@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlnet.data.arrays import Index, Predictors
+from mlnet.data.reading import DatastorePredictors
 from mlnet.data.sequences import SequencePredictors, Steps
 from mlnet.errors import DataError
+
+Part = Predictors | SequencePredictors | DatastorePredictors
+"""What gives mini-batches of one input."""
 
 
 class Inputs:
@@ -16,7 +20,7 @@ class Inputs:
 
     Parameters
     ----------
-    parts : sequence of Predictors and SequencePredictors
+    parts : sequence of Part
         The data of each input, with the same number of observations.
     names : sequence of texts
         Names of the input layers, for messages.
@@ -29,7 +33,7 @@ class Inputs:
         Where the numbers of observations differ.
     """
 
-    def __init__(self, parts: Sequence[Predictors | SequencePredictors], names: Sequence[str], where: str) -> None:
+    def __init__(self, parts: Sequence[Part], names: Sequence[str], where: str) -> None:
         self.parts = tuple(parts)
         counts = [len(part) for part in parts]
         if len(set(counts)) > 1:
@@ -63,5 +67,5 @@ class Inputs:
             part.check_finite()
 
 
-Source = Predictors | SequencePredictors | Inputs
+Source = Part | Inputs
 """What gives mini-batches of predictors."""

@@ -28,6 +28,8 @@ class PixelTargets:
         Number of observations of the predictors.
     where : text
         Beginning of error messages.
+    empty : bool
+        Whether all labels may be undefined.
 
     Raises
     ------
@@ -35,7 +37,9 @@ class PixelTargets:
         Where labels are of another size, of unknown classes, or all undefined.
     """
 
-    def __init__(self, labels: Any, classes: list[str], dims: tuple[int, ...], count: int, where: str) -> None:
+    def __init__(
+        self, labels: Any, classes: list[str], dims: tuple[int, ...], count: int, where: str, *, empty: bool = False
+    ) -> None:
         found = labels_of(labels, where)
         shape = found.shape
         if len(shape) == len(dims):
@@ -49,7 +53,7 @@ class PixelTargets:
                 f"{where}: needs labels of size {needed} ({axes} of what the network puts out x observations of X), "
                 f"but got {came}.{_fix(found.shape, dims, count)}"
             )
-        if (found.codes < 0).all():
+        if (found.codes < 0).all() and not empty:
             raise DataError(f"{where}: needs pixels with a label, but all are undefined.")
         self.classes = classes or categories(found)
         numbers = class_numbers(found, self.classes, where).reshape(shape)

@@ -9,6 +9,8 @@ import numpy as np
 
 from mlnet.data import inputs
 from mlnet.data.arrays import Predictors
+from mlnet.data.datastore import Datastore
+from mlnet.data.reading import DatastorePredictors, Rows
 from mlnet.data.sequences import SequencePredictors, unpack
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
@@ -123,9 +125,11 @@ def predictors_for(
 ) -> inputs.Source:
     """Return ``X`` as mini-batches for the input layers of a network; ``keep`` is for sequences, see `Steps`."""
     layers = network.input_layers
+    names = [layer.Name for layer in layers]
+    if isinstance(X, Datastore):
+        return _from_datastore(layers, X, where, keep)
     if len(layers) == 1:
         return _predictors(layers[0], X, where, keep)
-    names = [layer.Name for layer in layers]
     given = [X[name] for name in names] if isinstance(X, Mapping) and set(X) == set(names) else X
     if isinstance(given, Mapping) or not isinstance(given, (list, tuple)) or len(given) != len(layers):
         came = f"{len(given)} entries" if isinstance(given, (list, tuple)) else describe(given)
@@ -138,6 +142,23 @@ def predictors_for(
         for layer, entry in zip(layers, given, strict=True)
     ]
     return inputs.Inputs(parts, names, where)
+
+
+def _from_datastore(layers: Sequence[InputLayer], datastore: Datastore, where: str, keep: str) -> inputs.Source:
+    """Return the first columns of a datastore; sequences, whose lengths have to be known, are read at once."""
+    rows = Rows(datastore, len(layers), where)
+    parts: list[inputs.Part] = []
+    for column, layer in enumerate(layers):
+        if layer.size().is_sequence:
+            values, _ = rows.column(column, slice(None))
+            parts.append(_predictors(layer, values, where, keep))
+        else:
+            function = layer.Normalization if callable(layer.Normalization) else None
+            size, split = layer.size(), layer.SplitComplexInputs
+            parts.append(
+                DatastorePredictors(rows, column, size.format, size.dims, split_complex=split, function=function)
+            )
+    return parts[0] if len(parts) == 1 else inputs.Inputs(parts, [layer.Name for layer in layers], where)
 
 
 def _predictors(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from mlnet.errors import TrainingError
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
+from mlnet.training.loading import Loaded, Loader
 from mlnet.training.options import TrainingOptions
+from mlnet.training.order import Epoch, MiniBatches
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
 from mlnet.training.solvers import learn_rate, make_solver
@@ -26,16 +28,6 @@ from mlnet.training.validation import DataSet, Objective, Result, Validator
 COMPLETED = "Max epochs completed"
 STOPPED = "Stopped by OutputFcn"
 CRITERION = "Met validation criterion"
-
-
-class _MiniBatch(NamedTuple):
-    """``observations`` of ``data``, and the states that their recurrent layers start from."""
-
-    epoch: int
-    data: DataSet
-    observations: slice | np.ndarray
-    states: dict[Key, np.ndarray]
-    is_last: bool
 
 
 class Trainer:
@@ -78,12 +70,14 @@ class Trainer:
         self._validator = (
             Validator(network, engine, self.objective, validation, options.MiniBatchSize) if validation else None
         )
-        self._count = len(data.predictors)
-        self._batch_size = min(options.MiniBatchSize, self._count)
-        self._order = np.arange(self._count)
         length = options.SequenceLength
-        self._split = None if isinstance(length, str) else SplitData(data, length)
-        self._carried = CarriedStates(network)
+        split = None if isinstance(length, str) else SplitData(data, length)
+        size = min(options.MiniBatchSize, len(data.predictors))
+        self._mini_batches = MiniBatches(data, size, options.MaxEpochs, options.Shuffle, generators.shuffle, split)
+        in_background = options.DispatchInBackground or options.PreprocessingEnvironment != "serial"
+        self._loader = Loader(int(generators.augmentation.integers(2**31)), in_background=in_background)
+        self._carried = CarriedStates(network) if split is not None else None
+        self._epoch: Epoch | None = None
         self._best = math.inf
         self._best_values: dict[Key, np.ndarray] = {}
         self._best_iteration = 0
@@ -102,11 +96,12 @@ class Trainer:
 
     def iterations(self) -> Iterator[Progress]:
         """Run one mini-batch after another, and yield where training stands."""
-        for iteration, mini_batch in enumerate(self._mini_batches(), start=1):
-            epoch = mini_batch.epoch
+        for iteration, loaded in enumerate(self._loader(self._mini_batches), start=1):
+            mini_batch = loaded.mini_batch
+            self._epoch, epoch = mini_batch.epoch, mini_batch.epoch.number
             rate = learn_rate(self.options, epoch)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
-                result = self._step(mini_batch, rate, iteration)
+                result = self._step(loaded, rate, iteration)
             progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
             if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or mini_batch.is_last:
                 self._validate(progress)
@@ -130,45 +125,22 @@ class Trainer:
         """Return loss and metric on the validation set, or None where there is none."""
         return self._validator(values) if self._validator else None
 
-    def _mini_batches(self) -> Iterator[_MiniBatch]:
-        """Yield one mini-batch after another; an incomplete last one of an epoch is left out."""
-        shuffle, size = self.options.Shuffle, self._batch_size
-        for epoch in range(1, self.options.MaxEpochs + 1):
-            if shuffle == "every-epoch" or (shuffle == "once" and epoch == 1):
-                self._order = self._generators.shuffle.permutation(self._count)
-            for start in range(0, self._count - size + 1, size):
-                observations = self._observations(start, start + size)
-                is_last = epoch == self.options.MaxEpochs and start + 2 * size > self._count
-                if self._split is None:
-                    yield _MiniBatch(epoch, self._data, observations, {}, is_last)
-                    continue
-                pieces = self._split.pieces(np.arange(self._count)[observations])
-                for piece in pieces:
-                    states = self._carried.before(piece.rows)
-                    yield _MiniBatch(epoch, self._split.data, piece.numbers, states, is_last and piece is pieces[-1])
-                    self._carried.keep(self._plan)
-
     def _all_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
-        predictors = self._data.predictors
-        for start in range(0, self._count, self._batch_size):
-            index = self._observations(start, start + self._batch_size)
-            yield predictors.batch(index), predictors.lengths(index)
+        for start, index in self._mini_batches.in_order_of(self._epoch):
+            yield self._loader.predictors(self._data, index, 0, start)
 
-    def _observations(self, start: int, stop: int) -> slice | np.ndarray:
-        return slice(start, min(stop, self._count)) if self.options.Shuffle == "never" else self._order[start:stop]
-
-    def _step(self, mini_batch: _MiniBatch, rate: float, iteration: int) -> Result:
+    def _step(self, loaded: Loaded, rate: float, iteration: int) -> Result:
         """Run one mini-batch forward and backward and change the parameters."""
         options, parameters = self.options, self.parameters
-        data, index = mini_batch.data, mini_batch.observations
-        x, targets = data.predictors.batch(index), data.targets.batch(index)
-        lengths = data.predictors.lengths(index)
-        values = {**parameters.values, **mini_batch.states} if mini_batch.states else parameters.values
+        x, targets, lengths = loaded.x, loaded.targets, loaded.lengths
+        values: dict[Key, np.ndarray] = parameters.values
+        if self._carried is not None:
+            values = {**values, **self._carried.before(loaded.mini_batch.rows)}
         z = self._plan.forward(x, values, self._generators.dropout, lengths=lengths)
         result, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
         if not math.isfinite(result.loss):
-            raise TrainingError(self._diverged(result.loss, mini_batch.epoch, iteration))
+            raise TrainingError(self._diverged(result.loss, loaded.mini_batch.epoch.number, iteration))
         gradients, _ = self._plan.backward(
             self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
         )
@@ -177,6 +149,8 @@ class Trainer:
         parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
         self._solver.step(rate)
         self._moving.update(self._plan)
+        if self._carried is not None:
+            self._carried.keep(self._plan)
         return result
 
     def _validate(self, progress: Progress) -> None:

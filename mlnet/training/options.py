@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from mlnet.data.datastore import Datastore
 from mlnet.errors import NotSupportedError, OptionError, nearest
 from mlnet.options import Declared, Group, Option, Table, describe, plain_default
 from mlnet.rules import (
@@ -41,12 +42,15 @@ _FUNCTIONS = either(empty(), function(), Rule("a list of functions", _function_l
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
+    if isinstance(value, Datastore):
+        return value, None
+    if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise Refused
-    return value[0], value[1]
+    *predictors, responses = value
+    return (predictors[0] if len(predictors) == 1 else tuple(predictors)), responses
 
 
-_VALIDATION = either(empty(), Rule("predictors and responses as (X, Y)", _pair, ("x", [1, 2, 3])))
+_VALIDATION = either(empty(), Rule("predictors and responses as (X, Y), or a datastore", _pair, ("x", [1])))
 
 SCHEDULES = ("none", "piecewise", "warmup", "polynomial", "exponential", "cosine", "cyclical")
 
@@ -66,7 +70,7 @@ _SHARED = (
     _option("MiniBatchSize", 128, integer(), "Observations in a step; an incomplete last mini-batch is left out."),
     _option("Verbose", True, flag(), "Whether to print the table of progress."),
     _option("VerboseFrequency", 50, integer(), "Iterations between printed rows."),
-    _option("ValidationData", EMPTY, _VALIDATION, "Predictors and responses as (X, Y); [] for none."),
+    _option("ValidationData", EMPTY, _VALIDATION, "Predictors and responses as (X, Y), or a datastore; [] for none."),
     _option("ValidationFrequency", 50, integer(), "Iterations between validations."),
     _option(
         "ValidationPatience",
@@ -248,12 +252,10 @@ _NOT_YET: dict[str, Callable[[Any], bool]] = {
     "ExecutionEnvironment": lambda value: value in ("auto", "cpu"),
     "WorkerLoad": is_empty,
     "Plots": lambda value: value == "none",
-    "DispatchInBackground": lambda value: not value,
     "Metrics": is_empty,
     "ObjectiveMetricName": lambda value: value == "loss",
     "InputDataFormats": lambda value: value == "auto",
     "TargetDataFormats": lambda value: value == "auto",
-    "PreprocessingEnvironment": lambda value: value == "serial",
     "CategoricalInputEncoding": lambda value: value == "integer",
     "CategoricalTargetEncoding": lambda value: value == "auto",
 }

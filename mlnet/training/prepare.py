@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.datastore import Datastore
 from mlnet.data.inputs import Inputs, Source
 from mlnet.data.pixel_targets import PixelTargets
-from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
-from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.data.reading import DatastorePixelTargets, Rows
 from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
@@ -21,7 +21,8 @@ from mlnet.network.resolve import Resolved
 from mlnet.network.run import predictors_for
 from mlnet.training.options import TrainingOptions
 from mlnet.training.statistics import missing_statistics, with_input_statistics
-from mlnet.training.validation import DataSet, Targets
+from mlnet.training.targets import ClassesTargets, Targets, class_targets, response_targets, rows_of
+from mlnet.training.validation import DataSet
 
 
 def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -> tuple[DataSet, Resolved]:  # noqa: N803
@@ -31,10 +32,14 @@ def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -
         keep = "first" if options.SequencePaddingDirection == "right" else "last"
     data, network = data_set(network, X, Y, "trainNetwork: ", keep)
     targets = data.targets
-    if isinstance(targets, (ClassTargets, PixelTargets, SequenceClassTargets)) and targets.present() < 2:
+    if isinstance(targets, ClassesTargets) and targets.present() < 2:
         what = "pixels" if isinstance(targets, PixelTargets) else "observations"
         raise DataError(f"trainNetwork: Y: needs {what} of at least 2 classes, but all have the same one.")
-    if len(data.predictors) < 2 and not network.output_size.is_sequence and not isinstance(targets, PixelTargets):
+    if (
+        len(data.predictors) < 2
+        and not network.output_size.is_sequence
+        and not isinstance(targets, (PixelTargets, DatastorePixelTargets))
+    ):
         raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
     return data, network
 
@@ -51,33 +56,26 @@ def data_set(
     ``keep`` is for sequences, see `mlnet.data.sequences.Steps`.
     """
     predictors = predictors_for(network, X, f"{where}X", keep)
-    size, output, count = network.output_size, network.output_layer, len(predictors)
-    steps = predictors.steps if size.is_sequence else None
+    size, output = network.output_size, network.output_layer
+    responses: Any = Y
+    if isinstance(X, Datastore) and Y is None:
+        responses = rows_of(predictors) or Rows(X, 1, f"{where}X")
+        responses.columns = 1 + len(network.input_layers)
     targets: Targets
     if isinstance(output, ClassesOutputLayer):
-        given, pixelwise = output.class_names(), output.is_pixelwise(size)
-        if steps is not None:
-            targets = SequenceClassTargets(Y, given, steps, f"{where}Y")
-        elif pixelwise:
-            targets = PixelTargets(Y, given, size.spatial, count, f"{where}Y")
-        else:
-            targets = ClassTargets(Y, given, count, f"{where}Y")
+        targets = class_targets(output, size, predictors, responses, f"{where}Y")
         found = len(targets.classes)
         if found < 2:
             raise DataError(f"{where}Y: needs at least 2 classes, but there is only '{targets.classes[0]}'.")
         if found != size.channels:
             raise DataError(
                 f"{where}Y: needs as many classes as the network puts out ({size}), but there are {found}. "
-                f"{change_channels(pixelwise, found)}."
+                f"{change_channels(output.is_pixelwise(size), found)}."
             )
         named: OutputLayer = output.replaced(Classes=categorical.from_codes(np.arange(found), targets.classes))
     else:
         assert isinstance(output, RegressionOutputLayer)
-        targets = (
-            ResponseTargets(Y, size.dims, count, f"{where}Y")
-            if steps is None
-            else SequenceResponseTargets(Y, size.dims[-1:] if size.is_flat else size.dims, steps, f"{where}Y")
-        )
+        targets = response_targets(size, predictors, responses, f"{where}Y")
         named = output.replaced(ResponseNames=_response_names(output, size.channels))
     predictors.check_finite()
     return DataSet(predictors, targets), network.with_output_layer(named)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import Predictors, chunks
-from mlnet.data.sequences import SequencePredictors
+from mlnet.data.arrays import chunks
+from mlnet.data.inputs import Part
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.base import Layer
@@ -62,7 +62,7 @@ def missing_statistics(layer: InputLayer, *, reset: bool) -> list[str]:
     return [name for name in layer.statistics() if reset or not getattr(layer, name).size]
 
 
-def with_input_statistics(layer: InputLayer, predictors: Predictors | SequencePredictors, *, reset: bool) -> InputLayer:
+def with_input_statistics(layer: InputLayer, predictors: Part, *, reset: bool) -> InputLayer:
     """Return a copy of the input layer with the statistics of its normalization set.
 
     Given statistics are kept where ``reset`` is false. Statistics are taken over the whole training set: for each
@@ -88,7 +88,7 @@ def with_input_statistics(layer: InputLayer, predictors: Predictors | SequencePr
     return layer.replaced(**values)
 
 
-def _statistics(predictors: Predictors | SequencePredictors, axes: tuple[int, ...]) -> dict[str, np.ndarray]:
+def _statistics(predictors: Part, axes: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Return mean, deviation and range of all data, reading them in chunks."""
     moments = Moments()
     highest: np.ndarray | None = None

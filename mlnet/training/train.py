@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.datastore import Datastore
 from mlnet.engines.select import select_engine
-from mlnet.errors import NotSupportedError, OptionError
+from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.resolve import resolve
 from mlnet.network.trained import DAGNetwork, SeriesNetwork
@@ -117,10 +118,12 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
+    if len(args) == 3 and isinstance(args[0], Datastore):
+        args = (args[0], None, *args[1:])
     if len(args) == 3:
-        raise NotSupportedError(
-            "trainNetwork: needs X, Y, layers and options, but got 3 arguments. Are the options missing? "
-            "Data in one argument (datastores, tables) are not supported yet."
+        raise OptionError(
+            "trainNetwork: needs X, Y, layers and options, or a datastore, layers and options, but got 3 arguments of "
+            f"which the first is {describe(args[0])}. Are the options missing?"
         )
     if len(args) != 4:
         raise OptionError(f"trainNetwork: needs X, Y, layers and options, but got {len(args)} arguments.")

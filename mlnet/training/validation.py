@@ -9,16 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlnet.data.inputs import Source
-from mlnet.data.pixel_targets import PixelTargets
-from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
-from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
-
-Targets = ClassTargets | PixelTargets | ResponseTargets | SequenceClassTargets | SequenceResponseTargets
+from mlnet.training.targets import Targets
 
 
 class DataSet(NamedTuple):

@@ -478,8 +478,8 @@ BAD = [
     (
         "datastore",
         lambda: trainNetwork(X, classifier(), options()),
-        NotSupportedError,
-        r"got 3 arguments\. Are the options missing",
+        OptionError,
+        r"got 3 arguments of which the first is an array .* Are the options missing",
     ),
     ("nargout", lambda: trainNetwork(X, Y, classifier(), options(), nargout=3), OptionError, "nargout"),
     (
@@ -520,7 +520,6 @@ def test_bad_input(call, error, text):
         {"Plots": "training-progress"},
         {"CheckpointPath": "somewhere"},
         {"ExecutionEnvironment": "gpu"},
-        {"DispatchInBackground": True},
         {"Metrics": "accuracy"},
         {"InputDataFormats": "CB"},
         {"WorkerLoad": [1, 2]},
