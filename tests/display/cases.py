@@ -140,6 +140,7 @@ BLOCKS = {
             layers=[*[reluLayer()] * 6, classificationLayer(Name="classoutput")],
             input_layers=[imageInputLayer([28, 28, 1], Name="imageinput")],
             output_indices=[6],
+            outline=None,
         )
     ),
     "sigmoid": lambda: sigmoidLayer(Name="sigmoid1"),
