@@ -26,3 +26,22 @@ def spectrum(covariance: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.nda
 def from_spectrum(vectors: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the symmetric matrices with these eigenvectors (G, K, K) and eigenvalues (G, K)."""
     return (vectors * values[:, None, :]) @ vectors.transpose(0, 2, 1)
+
+
+def whitening_matrix(covariance: np.ndarray, epsilon: float, *, is_symmetric: bool) -> np.ndarray:
+    """Return W (K, K), float64, for which the covariance of ``W x`` has the eigenvalues ``lambda / (lambda + e)``.
+
+    With the covariance ``D diag(lambda) D'``, ``e`` is ``epsilon`` times the mean of lambda, so that data on another
+    scale give the same. PCA: ``diag((lambda + e)^(-1/2)) D'`` by falling lambda, the largest element of each row being
+    positive. ZCA (``is_symmetric``): ``D diag((lambda + e)^(-1/2)) D'`` (Bell and Sejnowski 1997). Data that do not
+    vary have nothing to be scaled by, their W is the identity.
+    """
+    variance = float(np.trace(covariance)) / len(covariance)
+    if variance == 0:
+        return np.eye(len(covariance))
+    vectors, roots = (part[0] for part in spectrum(covariance[None], epsilon * variance))
+    if is_symmetric:
+        return from_spectrum(vectors[None], 1 / roots[None])[0]
+    rows = (vectors / roots).T[::-1]
+    largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
+    return rows * np.sign(largest)

@@ -237,8 +237,14 @@ class Layer(Declared):
         return math.prod(shape), math.prod(shape)
 
     def draw(self, name: str, initializer: str, shape: tuple[int, ...], generator: np.random.Generator) -> Any:
-        """Return the first value of a parameter by an initializer that only this layer has, or None for all others."""
+        """Return the first value of a parameter by an initializer that only this layer has, or None for all others.
+
+        Learnables that come before this one have their values already.
+        """
         return None
+
+    def check_initialized(self) -> None:
+        """Raise `OptionError` where the layer cannot compute with its first values."""
 
     def factors(self, learnable: Learnable) -> list[tuple[float, float]]:
         """Return (learning-rate factor, L2 factor) for each block of rows of a parameter; most have one block."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_table
+from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_length, filter_table
 from mlnet.layers.windowed import in_image_words
 from mlnet.options import constructs
 
@@ -13,8 +13,9 @@ class Convolution2DLayer(ConvolutionLayer):
     type_name = "Convolution"
     base_name = "conv"
     dimensions = 2
-    learnables = filter_learnables(2)
-    table = filter_table(2, learnables, *in_image_words(convolution_options(2)))
+    weights_and_bias = filter_learnables(2)
+    length = filter_length(2)
+    table = filter_table(2, weights_and_bias, *in_image_words(convolution_options(2)))
 
 
 @constructs(Convolution2DLayer)
@@ -34,6 +35,13 @@ def convolution2dLayer() -> None:
     Notes
     -----
     'glorot': Glorot and Bengio, 2010; 'he': He et al., 2015; 'orthogonal': Saxe et al., 2014.
+
+    WeightReparameterization, which MATLAB has not: 'weight-normalization': Salimans and Kingma, "Weight
+    Normalization", 2016. With WeightLengthInitializer='norm' the first output is that of the plain layer; filters of
+    zeros are refused. WeightL2Factor then changes the step of the directions only, WeightLengthL2Factor is the penalty
+    of the weights that are applied. 'weight-standardization': Qiao, Wang, Liu, Shen and Yuille, "Micro-Batch Training
+    with Batch-Channel Normalization and Weight Standardization", 2019, meant to go before a normalization layer, as
+    a filter of n weights then has the length sqrt(n).
 
     Examples
     --------

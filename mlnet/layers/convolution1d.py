@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_table
+from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_length, filter_table
 from mlnet.options import constructs
 
 
@@ -12,8 +12,9 @@ class Convolution1DLayer(ConvolutionLayer):
     type_name = "1-D Convolution"
     base_name = "conv1d"
     dimensions = 1
-    learnables = filter_learnables(1)
-    table = filter_table(1, learnables, *convolution_options(1))
+    weights_and_bias = filter_learnables(1)
+    length = filter_length(1)
+    table = filter_table(1, weights_and_bias, *convolution_options(1))
 
 
 @constructs(Convolution1DLayer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_table
+from mlnet.layers.filters import ConvolutionLayer, convolution_options, filter_learnables, filter_length, filter_table
 from mlnet.options import constructs
 
 
@@ -12,8 +12,9 @@ class Convolution3DLayer(ConvolutionLayer):
     type_name = "Convolution"
     base_name = "conv3d"
     dimensions = 3
-    learnables = filter_learnables(3)
-    table = filter_table(3, learnables, *convolution_options(3))
+    weights_and_bias = filter_learnables(3)
+    length = filter_length(3)
+    table = filter_table(3, weights_and_bias, *convolution_options(3))
 
 
 @constructs(Convolution3DLayer)

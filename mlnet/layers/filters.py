@@ -17,6 +17,7 @@ from mlnet.layers.base import (
     num_channels,
     parameter_mistakes,
 )
+from mlnet.layers.reparameterization import ReparameterizedLayer, reparameterization_options, weight_length
 from mlnet.layers.windowed import (
     WindowedLayer,
     border_options,
@@ -38,11 +39,20 @@ F = TypeVar("F", bound="FilterLayer")
 
 def filter_learnables(count: int, order: str = "NumChannels x NumFilters") -> tuple[Learnable, Learnable]:
     """Return weights and bias of filters over ``count`` dimensions; ``order`` are the last two axes of the weights."""
-    bias = " x ".join(["1"] * count + ["NumFilters"])
+    bias = _one_for_each(count)
     return (
         Learnable("Weights", "Weight", "glorot", 1, f"{_WORDS[count]} x {order}", WEIGHT_INITIALIZERS),
         Learnable("Bias", "Bias", "zeros", 0, bias),
     )
+
+
+def filter_length(count: int) -> Learnable:
+    """Return the length of filters over ``count`` dimensions."""
+    return weight_length(_one_for_each(count))
+
+
+def _one_for_each(count: int) -> str:
+    return " x ".join(["1"] * count + ["NumFilters"])
 
 
 def filter_table(count: int, learnables: tuple[Learnable, ...], *border: Any) -> Table:
@@ -55,6 +65,7 @@ def filter_table(count: int, learnables: tuple[Learnable, ...], *border: Any) ->
         stride,
         *border,
         *(option for learnable in learnables for option in learnable.options()),
+        *reparameterization_options(filter_length(count)),
     )
 
 
@@ -81,7 +92,7 @@ def convolution_options(count: int) -> tuple[Any, ...]:
     )
 
 
-class FilterLayer(WindowedLayer):
+class FilterLayer(ReparameterizedLayer, WindowedLayer):
     """A layer of filters with weights and a bias."""
 
     window = "FilterSize"
@@ -96,20 +107,25 @@ class FilterLayer(WindowedLayer):
         """Yield channels and parameters that do not fit the input."""
         yield from channel_mistakes(self, size)
         yield from parameter_mistakes(self, size)
+        yield from self.reparameterization_mistakes(size)
 
     def with_size(self: F, size: Size) -> F:
         """Return a copy with NumChannels set."""
         return self.replaced(NumChannels=size.channels)
 
     def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
-        """Return filter size x C x F for the weights and 1 x ... x F for the bias."""
-        if name == "Bias":
+        """Return filter size x C x F for the weights and 1 x ... x F for the bias and the lengths."""
+        if name != "Weights":
             return (*[1] * self.dimensions, self.NumFilters)
         return (*vector(self.FilterSize), *self.last_axes(size))
 
     def last_axes(self, size: Size) -> tuple[int, int]:
         """Return the last two sizes of the weights."""
         return size.channels, self.NumFilters
+
+    def fan_in_axes(self) -> tuple[int, ...]:
+        """Return all axes but the last."""
+        return tuple(range(self.dimensions + 1))
 
     def fans(self, name: str, size: Size) -> tuple[int, int]:
         """Return filter area times channels, and filter area times filters."""
@@ -128,4 +144,4 @@ class ConvolutionLayer(FilterLayer):
         """Return the convolution with its padding resolved."""
         dilation = scalar_or_tuple(vector(self.DilationFactor))
         more = {"dilation": dilation, "padding_value": self.PaddingValue}
-        return self.windows_call("convolution", ("Weights", "Bias"), size, **more)
+        return self.reparameterized(self.windows_call("convolution", ("Weights", "Bias"), size, **more))

@@ -18,6 +18,7 @@ from mlnet.layers.base import (
     parameter_mistakes,
 )
 from mlnet.layers.filters import convolution_options
+from mlnet.layers.reparameterization import ReparameterizedLayer, reparameterization_options, weight_length
 from mlnet.layers.windowed import WindowedLayer, vector, window_options
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import choice, either, integer
@@ -25,20 +26,22 @@ from mlnet.rules import choice, either, integer
 _SHAPE = "Height x width x NumChannelsPerGroup x NumFiltersPerGroup x NumGroups"
 _WEIGHTS = Learnable("Weights", "Weight", "glorot", 1, _SHAPE, WEIGHT_INITIALIZERS)
 _BIAS = Learnable("Bias", "Bias", "zeros", 0, "1 x 1 x NumFiltersPerGroup x NumGroups")
+_LENGTH = weight_length(_BIAS.shape)
 _CHANNELS = "Number of channels of one group; inferred from the network when training if 'auto'."
 _GROUPS = (
     "Number of groups, a divisor of the channels; 'channel-wise': each channel is a group (depth-wise convolution)."
 )
 
 
-class GroupedConvolution2DLayer(WindowedLayer):
+class GroupedConvolution2DLayer(ReparameterizedLayer, WindowedLayer):
     """Slides filters over images, each over the channels of its group only."""
 
     type_name = "Grouped Convolution"
     base_name = "groupedconv"
     dimensions = 2
     window = "FilterSize"
-    learnables = (_WEIGHTS, _BIAS)
+    weights_and_bias = (_WEIGHTS, _BIAS)
+    length = _LENGTH
     shows_all_link: ClassVar[bool] = True
     _size, _stride = window_options("FilterSize", "the filters", 2)
     table = layer_table(
@@ -64,6 +67,7 @@ class GroupedConvolution2DLayer(WindowedLayer):
         *convolution_options(2),
         *_WEIGHTS.options(),
         *_BIAS.options(),
+        *reparameterization_options(_LENGTH),
     )
 
     def description(self) -> str:
@@ -84,6 +88,7 @@ class GroupedConvolution2DLayer(WindowedLayer):
             fix = f"Use a new {self.constructor_name}, or keep the layers before it as they were."
             yield SizeError(needed, f"an input of {size.text}", fix)
         yield from parameter_mistakes(self, size)
+        yield from self.reparameterization_mistakes(size)
 
     def group_count(self, size: Size) -> int:
         """Return the number of groups for inputs of ``size``."""
@@ -99,10 +104,14 @@ class GroupedConvolution2DLayer(WindowedLayer):
         return self.replaced(NumGroups=groups, NumChannelsPerGroup=size.channels // groups)
 
     def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
-        """Return h x w x C x F x G for the weights and 1 x 1 x F x G for the bias."""
+        """Return h x w x C x F x G for the weights and 1 x 1 x F x G for the bias and the lengths."""
         groups = self.group_count(size)
         last = (self.NumFiltersPerGroup, groups)
-        return (1, 1, *last) if name == "Bias" else (*vector(self.FilterSize), size.channels // groups, *last)
+        return (1, 1, *last) if name != "Weights" else (*vector(self.FilterSize), size.channels // groups, *last)
+
+    def fan_in_axes(self) -> tuple[int, ...]:
+        """Return height, width and channels of a group."""
+        return (0, 1, 2)
 
     def fans(self, name: str, size: Size) -> tuple[int, int]:
         """Return filter area times channels, and filter area times filters, both of one group."""
@@ -112,7 +121,7 @@ class GroupedConvolution2DLayer(WindowedLayer):
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the convolution with its padding resolved."""
         more = {"dilation": vector(self.DilationFactor), "padding_value": self.PaddingValue}
-        return self.windows_call("grouped_convolution", ("Weights", "Bias"), size, **more)
+        return self.reparameterized(self.windows_call("grouped_convolution", ("Weights", "Bias"), size, **more))
 
 
 @constructs(GroupedConvolution2DLayer)

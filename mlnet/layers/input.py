@@ -9,6 +9,14 @@ import numpy as np
 
 from mlnet.errors import NotSupportedError
 from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table, without_ones
+from mlnet.layers.input_whitening import (
+    WHITENINGS,
+    check_whitening,
+    is_whitening,
+    whitening_call,
+    whitening_mistakes,
+    whitening_options,
+)
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import EMPTY, Refused, Rule, array, choice, either, flag, function, integer, read_only, row
 
@@ -17,6 +25,7 @@ NORMALIZATIONS = {
     "zscore": ("Mean", "StandardDeviation"),
     "rescale-symmetric": ("Max", "Min"),
     "rescale-zero-one": ("Max", "Min"),
+    **WHITENINGS,
     "none": (),
 }
 """The normalizations and the statistics that each uses, in the order of the display."""
@@ -52,6 +61,7 @@ def normalization_options(default: str, dimensions: tuple[str, ...]) -> tuple[Op
             )
             for name, text in statistics
         ),
+        *whitening_options(),
     )
 
 
@@ -67,6 +77,11 @@ class InputLayer(Layer):
     inputs = ()
     channel_axes: ClassVar[str] = "C"
     """The end of the format of the data, after the spatial dimensions."""
+
+    def check(self) -> None:
+        """Refuse options of a whitening that do not go together."""
+        if is_whitening(self):
+            check_whitening(self)
 
     def normalized_text(self, data: str) -> str:
         """Return the description of ``data``, e.g. "2 features with 'zscore' normalization"."""
@@ -86,10 +101,12 @@ class InputLayer(Layer):
         return Size("S" * len(spatial) + self.channel_axes, (*spatial, channels))
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
-        """Yield given statistics that do not fit one observation."""
+        """Yield given statistics that do not fit one observation, and observations too large to be whitened."""
+        if is_whitening(self):
+            yield from whitening_mistakes(self, size)
         for name in self.statistics():
             value = getattr(self, name)
-            if value.size and not self._fits(value, size):
+            if name != "WhiteningMatrix" and value.size and not self._fits(value, size):
                 needed = f"{name} of size {dims(size.dims)}, one value per channel or a scalar"
                 yield SizeError(needed, f"{name} of size {dims(value.shape)}")
 
@@ -99,9 +116,14 @@ class InputLayer(Layer):
         return value.reshape(size.dims if value.size == size.count else -1)
 
     def operation(self, size: Size, *, training: bool) -> Call | None:
-        """Return the normalization as ``(x - shift) / scale``; None where there is none, or a function does it."""
+        """Return the normalization as ``(x - shift) / scale`` or ``W (x - mean)``; None where there is none to compute.
+
+        None also stands for a function, which the data have gone through.
+        """
         if not self.statistics():
             return None
+        if is_whitening(self):
+            return whitening_call(self, size)
         first, *others = (self.statistic(name, size) for name in self.statistics())
         shift, scale = first, None
         if self.Normalization == "zscore":
@@ -165,7 +187,8 @@ class ImageInputLayer(ImagesLayer):
     )
 
     def check(self) -> None:
-        """Refuse the augmentations that MATLAB has deprecated."""
+        """Refuse also the augmentations that MATLAB has deprecated."""
+        super().check()
         if self.DataAugmentation != "none":
             raise NotSupportedError(
                 f"{self.where()}: DataAugmentation='{self.DataAugmentation}' is not supported; it is deprecated."
@@ -180,6 +203,13 @@ def imageInputLayer() -> None:
     'rescale-zero-one' map Min ... Max to [-1, 1] and [0, 1]; 'none' does nothing. Statistics are 1 x 1 x C per
     channel, H x W x C per element, or one number for 'all'; a range or deviation of 0 divides by 1.
 
+    'zca-whitening' and 'pca-whitening' compute ``WhiteningMatrix * (x - Mean)``, so that the training data have
+    covariance 0 between elements and variance 1: of the channels of each pixel ('channel'), or of whole images
+    ('element', up to 4096 elements, ``x(:)`` in MATLAB's order). With the covariance ``D * diag(lambda) * D'`` (divided
+    by the count) and ``e = WhiteningEpsilon * mean(lambda)``, the matrix is ``diag((lambda + e) ** (-1/2)) * D'``,
+    largest lambda first, for PCA, and ``D * diag((lambda + e) ** (-1/2)) * D'`` for ZCA, which changes images least.
+    MATLAB has no whitening here.
+
     {parameters}
 
     Raises
@@ -188,6 +218,13 @@ def imageInputLayer() -> None:
         Where an argument is missing, not allowed or misspelt.
     NotSupportedError
         For a DataAugmentation other than 'none'.
+
+    Notes
+    -----
+    Whitening: LeCun, Bottou, Orr and Mueller, "Efficient BackProp", 1998; ZCA: Bell and Sejnowski, "The 'independent
+    components' of natural scenes are edge filters", 1997; of whole images: Krizhevsky, "Learning Multiple Layers of
+    Features from Tiny Images", 2009. Directions in which the training data hardly vary are amplified by up to
+    ``1 / sqrt(e)``; for whole images a WhiteningEpsilon of 0.01 to 0.1 keeps noise small.
 
     Examples
     --------

@@ -9,7 +9,6 @@ from mlnet.errors import OptionError
 from mlnet.layers.base import (
     WEIGHT_INITIALIZERS,
     Call,
-    Layer,
     Learnable,
     Size,
     SizeError,
@@ -17,19 +16,22 @@ from mlnet.layers.base import (
     layer_table,
     parameter_mistakes,
 )
+from mlnet.layers.reparameterization import ReparameterizedLayer, reparameterization_options, weight_length
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import integer
 
 _WEIGHTS = Learnable("Weights", "Weight", "glorot", 1, "OutputSize x InputSize", WEIGHT_INITIALIZERS)
 _BIAS = Learnable("Bias", "Bias", "zeros", 0, "OutputSize x 1")
+_LENGTH = weight_length(_BIAS.shape)
 
 
-class FullyConnectedLayer(Layer):
+class FullyConnectedLayer(ReparameterizedLayer):
     """Multiplies all elements of an observation by a matrix and adds a bias."""
 
     type_name = "Fully Connected"
     base_name = "fc"
-    learnables = (_WEIGHTS, _BIAS)
+    weights_and_bias = (_WEIGHTS, _BIAS)
+    length = _LENGTH
     shows_all_link: ClassVar[bool] = True
     table = layer_table(
         Option(
@@ -43,13 +45,14 @@ class FullyConnectedLayer(Layer):
         Option("OutputSize", None, integer(), "Number of outputs.", Group.HYPERPARAMETERS, Argument.REQUIRED),
         *_WEIGHTS.options(),
         *_BIAS.options(),
+        *reparameterization_options(_LENGTH),
     )
 
     def check(self) -> None:
         """Refuse parameters that do not have one row for each output."""
-        for name in ("Weights", "Bias"):
+        for name in ("Weights", "Bias", "WeightLength"):
             value = getattr(self, name)
-            rows = value.size if name == "Bias" or value.ndim < 2 else len(value)
+            rows = value.size if name != "Weights" or value.ndim < 2 else len(value)
             if value.size and rows != self.OutputSize:
                 raise OptionError(f"{self.where()}: {name}: needs {self.OutputSize} rows (OutputSize), but got {rows}.")
 
@@ -63,6 +66,7 @@ class FullyConnectedLayer(Layer):
             fix = "Use a new fullyConnectedLayer, or keep the layers before it as they were."
             yield SizeError(f"{self.InputSize} inputs (InputSize)", f"{size.count} ({size.text})", fix)
         yield from parameter_mistakes(self, size)
+        yield from self.reparameterization_mistakes(size)
 
     def output_size(self, size: Size) -> Size:
         """Return OutputSize channels; images keep two spatial dimensions of size 1."""
@@ -73,8 +77,12 @@ class FullyConnectedLayer(Layer):
         return self.replaced(InputSize=size.count)
 
     def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
-        """Return OutputSize x InputSize for the weights and OutputSize x 1 for the bias."""
-        return {"Weights": (self.OutputSize, size.count), "Bias": (self.OutputSize, 1)}[name]
+        """Return OutputSize x InputSize for the weights and OutputSize x 1 for the bias and the lengths."""
+        return (self.OutputSize, size.count if name == "Weights" else 1)
+
+    def fan_in_axes(self) -> tuple[int, ...]:
+        """Return the axis of the inputs."""
+        return (1,)
 
     def fans(self, name: str, size: Size) -> tuple[int, int]:
         """Return InputSize and OutputSize."""
@@ -82,7 +90,7 @@ class FullyConnectedLayer(Layer):
 
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the matrix product."""
-        return Call("fully_connected", ("Weights", "Bias"))
+        return self.reparameterized(Call("fully_connected", ("Weights", "Bias")))
 
 
 @constructs(FullyConnectedLayer)
@@ -97,6 +105,11 @@ def fullyConnectedLayer() -> None:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
+
+    Notes
+    -----
+    'glorot': Glorot and Bengio, 2010; 'he': He et al., 2015; 'orthogonal': Saxe et al., 2014. On
+    WeightReparameterization, which MATLAB has not, see `convolution2dLayer`; the filters are the rows of Weights.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from mlnet.layers.base import Call, Learnable, Size, SizeError
-from mlnet.layers.filters import FilterLayer, filter_learnables, filter_table
+from mlnet.layers.filters import FilterLayer, filter_learnables, filter_length, filter_table
 from mlnet.layers.windowed import (
     border_options,
     border_pairs,
@@ -48,6 +48,10 @@ class _TransposedConvolutionLayer(FilterLayer):
         """Return filters before channels."""
         return self.NumFilters, size.channels
 
+    def fan_in_axes(self) -> tuple[int, ...]:
+        """Return the axes of the filter size and the last."""
+        return (*range(self.dimensions), self.dimensions + 1)
+
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the transposed convolution with its cropping resolved."""
         stride, cropping = vector(self.Stride), tuple(n for pair in self._cropping() for n in pair)
@@ -55,7 +59,8 @@ class _TransposedConvolutionLayer(FilterLayer):
         if is_along_time(self, size):
             time = partial(_lengths, extent=self.extents()[0], stride=stride[0], cropping=sum(cropping))
         attributes = {"stride": scalar_or_tuple(stride), "cropping": cropping}
-        return Call(f"transposed_convolution{self.dimensions}d", ("Weights", "Bias"), attributes, time=time)
+        name = f"transposed_convolution{self.dimensions}d"
+        return self.reparameterized(Call(name, ("Weights", "Bias"), attributes, time=time))
 
     def _cropping(self) -> list[tuple[int, int]]:
         """Return (before, after) of each dimension.
@@ -80,8 +85,9 @@ class TransposedConvolution1DLayer(_TransposedConvolutionLayer):
     type_name = "1-D Transposed Convolution"
     base_name = "transposed-conv1d"
     dimensions = 1
-    learnables = filter_learnables(1, _ORDER)
-    table = _table(1, learnables)
+    weights_and_bias = filter_learnables(1, _ORDER)
+    length = filter_length(1)
+    table = _table(1, weights_and_bias)
 
 
 @constructs(TransposedConvolution1DLayer)
@@ -111,8 +117,9 @@ class TransposedConvolution2DLayer(_TransposedConvolutionLayer):
     type_name = "Transposed Convolution"
     base_name = "transposed-conv"
     dimensions = 2
-    learnables = filter_learnables(2, _ORDER)
-    table = _table(2, learnables)
+    weights_and_bias = filter_learnables(2, _ORDER)
+    length = filter_length(2)
+    table = _table(2, weights_and_bias)
 
 
 @constructs(TransposedConvolution2DLayer)
@@ -164,8 +171,9 @@ class TransposedConvolution3DLayer(_TransposedConvolutionLayer):
     type_name = "Transposed Convolution"
     base_name = "transposed-conv3d"
     dimensions = 3
-    learnables = filter_learnables(3, _ORDER)
-    table = _table(3, learnables)
+    weights_and_bias = filter_learnables(3, _ORDER)
+    length = filter_length(3)
+    table = _table(3, weights_and_bias)
 
 
 @constructs(TransposedConvolution3DLayer)

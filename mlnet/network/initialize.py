@@ -22,15 +22,16 @@ def initialize(layer: Layer, size: Size, generator: np.random.Generator) -> Laye
     Raises
     ------
     OptionError
-        Where an initializer function returns something else than a finite array of the size asked for.
+        Where an initializer function returns something else than a finite array of the size asked for, or where the
+        layer cannot compute with what came out.
     """
-    values = {}
     for learnable in layer.learnables:
         shape = layer.parameter_shape(learnable.name, size)
         given = getattr(layer, learnable.name)
         value = given.reshape(shape) if given.size else _draw(layer, learnable, size, generator)
-        values[learnable.name] = read_only(value, np.float32)
-    return layer.replaced(**values)
+        layer = layer.replaced(**{learnable.name: read_only(value, np.float32)})
+    layer.check_initialized()
+    return layer
 
 
 def _draw(layer: Layer, learnable: Learnable, size: Size, generator: np.random.Generator) -> np.ndarray:

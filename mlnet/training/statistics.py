@@ -9,11 +9,14 @@ import numpy as np
 
 from mlnet.data.arrays import chunks
 from mlnet.data.inputs import Part
+from mlnet.data.layout import columns_of
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
+from mlnet.layers.input_whitening import is_whitening
 from mlnet.layers.per_channel import PopulationLayer
+from mlnet.matrix_root import whitening_matrix
 from mlnet.network.compile import statistics_program
 from mlnet.network.resolve import Resolved
 from mlnet.rules import read_only
@@ -66,11 +69,14 @@ def with_input_statistics(layer: InputLayer, predictors: Part, *, reset: bool) -
     """Return a copy of the input layer with the statistics of its normalization set.
 
     Given statistics are kept where ``reset`` is false. Statistics are taken over the whole training set: for each
-    channel ('auto', 'channel'), for each element, or over everything ('all'). StandardDeviation divides by the count.
+    channel ('auto', 'channel'), for each element, or over everything ('all'). Variances and covariances are divided by
+    the count.
     """
     missing = missing_statistics(layer, reset=reset)
     if not missing:
         return layer
+    if is_whitening(layer):
+        return _with_whitening(layer, predictors, missing)
     size = layer.size()
     axes: dict[str, tuple[int, ...]] = {
         "element": (0,),
@@ -102,6 +108,29 @@ def _statistics(predictors: Part, axes: tuple[int, ...]) -> dict[str, np.ndarray
         lowest = low if lowest is None else np.minimum(lowest, low)
     assert highest is not None and lowest is not None
     return {"Mean": moments.mean, "StandardDeviation": np.sqrt(moments.variance), "Max": highest, "Min": lowest}
+
+
+def _with_whitening(layer: InputLayer, predictors: Part, missing: list[str]) -> InputLayer:
+    """Return a copy of the input layer with the missing ones of Mean and WhiteningMatrix."""
+    size = layer.size()
+    is_whole = layer.NormalizationDimension == "element"
+    moments = Moments()
+    for chunk in chunks(len(predictors), size.count):
+        x = predictors.batch(chunk, np.float64)
+        rows = columns_of(x) if is_whole else x.reshape(-1, size.channels)
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        moments.add(len(rows), mean, (centred.T @ centred)[None] / len(rows))
+    values = {}
+    if "Mean" in missing:
+        shape = (*[1] * len(size.spatial), size.channels) if size.spatial else (size.channels, 1)
+        mean = moments.mean.reshape(size.dims, order="F") if is_whole and size.spatial else moments.mean.reshape(shape)
+        values["Mean"] = read_only(mean, np.float32)
+    if "WhiteningMatrix" in missing:
+        is_symmetric = layer.Normalization == "zca-whitening"
+        matrix = whitening_matrix(moments.variance[0], layer.WhiteningEpsilon, is_symmetric=is_symmetric)
+        values["WhiteningMatrix"] = read_only(matrix, np.float32)
+    return layer.replaced(**values)
 
 
 class MovingStatistics:

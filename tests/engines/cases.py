@@ -161,6 +161,15 @@ def _whitening() -> list[Case]:
     ]
 
 
+def _input_whitening() -> list[Case]:
+    def case(x: tuple[int, ...], width: int) -> Case:
+        matrix = np.random.default_rng(7).standard_normal((width, width))
+        mean = np.arange(width, dtype=float).reshape(x[1:] if width == np.prod(x[1:]) else -1)
+        return Case("whiten_input", (x,), {"mean": mean, "matrix": matrix})
+
+    return [case((4, 5), 5), case((3, 1), 1), case((2, 3, 4, 3), 3), case((2, 3, 4, 3), 36), case((2, 2, 3, 2, 2), 24)]
+
+
 CASES: list[Case] = [
     *_convolutions(),
     Case("fully_connected", ((4, 5), (3, 5), (3, 1))),
@@ -195,4 +204,5 @@ CASES: list[Case] = [
     Case("normalize_input", ((3, 5),), {"shift": np.full(5, 0.5), "scale": None}),
     Case("normalize_input", ((3, 5),), {"shift": None, "scale": np.full(5, 4.0)}),
     Case("normalize_input", ((3, 5),), {"shift": None, "scale": None}),
+    *_input_whitening(),
 ]

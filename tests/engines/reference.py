@@ -130,6 +130,44 @@ def normalize_input(x, *, shift, scale):
     return np.stack([(image - (0 if shift is None else shift)) / (1 if scale is None else scale) for image in x])
 
 
+def whiten_input(x, *, mean, matrix):
+    y = np.empty_like(x)
+    for n, observation in enumerate(x):
+        centred = observation - mean
+        if len(matrix) == observation.size:
+            y[n] = (matrix @ centred.ravel()).reshape(observation.shape)
+        else:
+            for place in np.ndindex(observation.shape[:-1]):
+                y[n][place] = matrix @ centred[place]
+    return y
+
+
+def weight_normalization(v, g, *, axes):
+    w, lengths = np.empty_like(v), iter(g.ravel())
+    for filter in _filters(v, axes):
+        w[filter] = next(lengths) * v[filter] / math.sqrt((v[filter] ** 2).sum())
+    return w
+
+
+def weight_standardization(v, *, axes, epsilon):
+    w = np.empty_like(v)
+    for filter in _filters(v, axes):
+        values = v[filter]
+        variance = ((values - values.mean()) ** 2).sum() / values.size
+        w[filter] = (values - values.mean()) / math.sqrt(variance + epsilon)
+    return w
+
+
+def _filters(v, axes):
+    """Yield the index of each filter: everything along ``axes``."""
+    others = [axis for axis in range(v.ndim) if axis not in axes]
+    for place in itertools.product(*[range(v.shape[axis]) for axis in others]):
+        index = [slice(None)] * v.ndim
+        for axis, number in zip(others, place, strict=True):
+            index[axis] = number
+        yield tuple(index)
+
+
 def max_pooling2d(x, *, pool_size, stride, padding):
     return _pooled(padded(x, padding, -np.inf), pool_size, stride, lambda window: window.max(axis=(1, 2)))
 

@@ -34,6 +34,7 @@ from mlnet.engines.numpy import (
     smooth_activation,
     spatial_dropout,
     transposed_convolution,
+    weights,
     whitening,
 )
 from mlnet.engines.numpy.blas import single_threaded
@@ -65,6 +66,7 @@ _MODULES = (
     recurrent,
     recurrent_ports,
     smooth_activation,
+    weights,
     whitening,
 )
 

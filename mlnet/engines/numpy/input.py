@@ -1,4 +1,4 @@
-"""Normalisation of the input data."""
+"""Normalization and whitening of the input data."""
 
 from __future__ import annotations
 
@@ -37,3 +37,36 @@ def normalize_input_backward(
         return (d_output if wanted[0] else None,)
     d_x = workspace.empty("d_x", d_output.shape, d_output.dtype)
     return (np.divide(d_output, saved.scale, out=d_x),)
+
+
+class WhitenInputState(NamedTuple):
+    """What the backward of `whiten_input` needs."""
+
+    matrix: np.ndarray
+
+
+def whiten_input(
+    x: np.ndarray, *, mean: np.ndarray, matrix: np.ndarray, workspace: Workspace
+) -> tuple[np.ndarray, WhitenInputState]:
+    """Return ``W (x - mean)`` for each pixel, or for each observation as a whole, as the size of W (K, K) tells.
+
+    ``mean`` broadcasts to one observation; the elements of whole observations are in the order of the array.
+    """
+    matrix = np.asarray(matrix, x.dtype)
+    centred = workspace.scratch("centred", x.shape, x.dtype)
+    np.subtract(x, np.asarray(mean, x.dtype), out=centred)
+    output = workspace.empty("output", x.shape, x.dtype)
+    np.matmul(centred.reshape(-1, len(matrix)), matrix.T, out=output.reshape(-1, len(matrix)))
+    return output, WhitenInputState(matrix)
+
+
+def whiten_input_backward(
+    saved: WhitenInputState, d_output: np.ndarray, *, wanted: tuple[bool, ...], workspace: Workspace
+) -> tuple[np.ndarray | None, ...]:
+    """Return the gradient of x: ``W' d_y``."""
+    if not wanted[0]:
+        return (None,)
+    d_output = np.ascontiguousarray(d_output)
+    d_x = workspace.empty("d_x", d_output.shape, d_output.dtype)
+    np.matmul(d_output.reshape(-1, len(saved.matrix)), saved.matrix, out=d_x.reshape(-1, len(saved.matrix)))
+    return (d_x,)
