@@ -32,9 +32,9 @@ def whitening_matrix(covariance: np.ndarray, epsilon: float, *, is_symmetric: bo
     """Return W (K, K), float64, for which the covariance of ``W x`` has the eigenvalues ``lambda / (lambda + e)``.
 
     With the covariance ``D diag(lambda) D'``, ``e`` is ``epsilon`` times the mean of lambda, so that data on another
-    scale give the same. PCA: ``diag((lambda + e)^(-1/2)) D'`` by falling lambda, the largest element of each row being
-    positive. ZCA (``is_symmetric``): ``D diag((lambda + e)^(-1/2)) D'`` (Bell and Sejnowski 1997). Data that do not
-    vary have nothing to be scaled by, their W is the identity.
+    scale give the same. PCA: ``diag((lambda + e)^(-1/2)) D'`` by falling lambda; the largest element of each row, or
+    the first of those that are as large, is positive. ZCA (``is_symmetric``): ``D diag((lambda + e)^(-1/2)) D'`` (Bell
+    and Sejnowski 1997). Data that do not vary have nothing to be scaled by, their W is the identity.
     """
     variance = float(np.trace(covariance)) / len(covariance)
     if variance == 0:
@@ -43,5 +43,6 @@ def whitening_matrix(covariance: np.ndarray, epsilon: float, *, is_symmetric: bo
     if is_symmetric:
         return from_spectrum(vectors[None], 1 / roots[None])[0]
     rows = (vectors / roots).T[::-1]
-    largest = np.take_along_axis(rows, np.abs(rows).argmax(axis=1)[:, None], axis=1)
-    return rows * np.sign(largest)
+    sizes = np.abs(rows)
+    largest = (sizes >= (1 - 1e-6) * sizes.max(axis=1, keepdims=True)).argmax(axis=1)
+    return rows * np.sign(np.take_along_axis(rows, largest[:, None], axis=1))

@@ -177,6 +177,7 @@ CASES: list[Case] = [
     Case("fully_connected", ((3, 2, 3, 4), (5, 24), (5, 1))),
     Case("fully_connected", ((2, 3, 2, 2), (9, 12), (9, 1))),
     Case("fully_connected", ((2, 3, 1, 2), (4, 6), (4, 1))),
+    Case("fully_connected", ((2, 3, 2, 4, 2), (4, 48), (4, 1))),
     Case("fully_connected", ((2, 1, 1, 6), (4, 6), (4, 1))),
     *_batch_normalization(),
     *_group_normalizations(),

@@ -83,14 +83,19 @@ def _images_first(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if _same_order(shape):
         return np.ascontiguousarray(weights)
     columns = weights.reshape(len(weights), *reversed(shape))
-    return np.ascontiguousarray(columns.transpose(0, 3, 2, 1)).reshape(weights.shape)
+    return np.ascontiguousarray(_reversed(columns)).reshape(weights.shape)
 
 
 def _channels_first(d_weights: np.ndarray, shape: tuple[int, ...], workspace: Workspace) -> np.ndarray:
     """Reorder the columns of ``d_weights`` from images (H, W, C) to MATLAB's order of pixels."""
     if _same_order(shape):
         return d_weights
-    pixels = d_weights.reshape(len(d_weights), *shape).transpose(0, 3, 2, 1)
+    pixels = _reversed(d_weights.reshape(len(d_weights), *shape))
     reordered = workspace.empty("reordered", pixels.shape, pixels.dtype)
     np.copyto(reordered, pixels)
     return reordered.reshape(d_weights.shape)
+
+
+def _reversed(columns: np.ndarray) -> np.ndarray:
+    """Return a view with all axes but the first in the reverse order."""
+    return columns.transpose(0, *range(columns.ndim - 1, 0, -1))
