@@ -1,8 +1,13 @@
 """The examples run as they stand."""
 
+import ast
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ARGUMENTS = {
@@ -11,11 +16,12 @@ ARGUMENTS = {
     "batch_normalization_experiment": ["--parts", "3", "--epochs", "1"],
 }
 """Short forms of the examples that take long."""
+NORMALIZATIONS = sorted(f"normalization/{path.stem}" for path in (EXAMPLES / "normalization").glob("*.py"))
 
 
 def run(name):
     """Return the lines that an example prints."""
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *ARGUMENTS[name]]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *ARGUMENTS.get(name, [])]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stderr) == (0, "")
     return found.stdout.splitlines()
@@ -40,3 +46,50 @@ def test_segment_shapes_finds_the_shapes():
     lines = run("segment_shapes")
     (row,) = [line.split() for line in lines if line.split()[:1] == ["all"]]
     assert float(row[1]) > 90
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    """What each example of a normalization prints: by name, the numbers of each line."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        printed = dict(zip(NORMALIZATIONS, pool.map(run, NORMALIZATIONS), strict=True))
+    number = r"-?\d+\.\d*"
+    return {name: [[float(n) for n in re.findall(number, line)] for line in lines] for name, lines in printed.items()}
+
+
+def test_every_normalization_has_an_example():
+    names = ("batch", "layer", "group", "instance", "cross_channel", "rms", "weight")
+    expected = {*[f"{name}_normalization" for name in names], "weight_standardization", "whitening", "input_whitening"}
+    assert {name.removeprefix("normalization/") for name in NORMALIZATIONS} == expected
+
+
+@pytest.mark.parametrize("name", NORMALIZATIONS)
+def test_examples_of_normalizations_have_ten_lines_and_cite_a_paper(name):
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("import ", "from ", '"""'))]
+    assert len(lines) <= 10
+    assert re.search(r"\(.*(19|20)\d\d\)", ast.get_docstring(tree))
+
+
+@pytest.mark.parametrize(
+    "name, better",
+    [("batch", 20), ("layer", 3), ("group", 10), ("instance", 20), ("cross_channel", -15), ("rms", -10)],
+)
+def test_normalizations_learn_from_a_few_digits(normalized, name, better):
+    """The accuracy with the normalization is more than ``better`` points above that of the first line."""
+    (first, *_), (second, *_) = normalized[f"normalization/{name}_normalization"]
+    assert second > max(first + better, 40)
+
+
+def test_what_else_the_examples_show(normalized):
+    without, damped = normalized["normalization/cross_channel_normalization"]
+    assert damped[1] < without[1] / 2
+    plain, lengths = normalized["normalization/weight_normalization"]
+    assert len(plain) == 1 and len(lengths) == 9 and abs(lengths[0] - plain[0]) < 10
+    plain, standardized = normalized["normalization/weight_standardization"]
+    assert min(plain[0], standardized[0]) > 70
+    batch, white = normalized["normalization/whitening"]
+    assert white[0] > 50 and batch[1] > 0.5 and white[1] < 0.01
+    (centred, high), (scaled, _), (whitened, low) = normalized["normalization/input_whitening"]
+    assert whitened > max(centred, scaled) + 3 and high > 0.9 and abs(low) < 0.1

@@ -1,0 +1,12 @@
+"""Layer normalization (Ba, Kiros and Hinton, 2016): accuracy on new digits after one epoch, without and with it."""
+
+from mlnet import *
+
+X, Y, _ = digitTrain4DArrayData()
+options = trainingOptions("sgdm", MaxEpochs=1, Verbose=False)
+head = [fullyConnectedLayer(10), softmaxLayer, classificationLayer]
+for name, normalization in {"without": [], "with": [layerNormalizationLayer]}.items():
+    layers = [imageInputLayer([28, 28, 1]), fullyConnectedLayer(100), *normalization, tanhLayer, *head]
+    rng(0)
+    net = trainNetwork(X[..., ::2], Y[::2], layers, options)
+    print(f"{name}: {100 * (net.classify(X[..., 1::2]) == Y[1::2]).mean():.1f} %")
