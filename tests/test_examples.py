@@ -1,6 +1,7 @@
 """The examples run as they stand."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,8 @@ NORMALIZATIONS = sorted(f"normalization/{path.stem}" for path in (EXAMPLES / "no
 def run(name):
     """Return the lines that an example prints."""
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *ARGUMENTS.get(name, [])]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}  # whatever mlnet is installed
+    found = subprocess.run(command, capture_output=True, text=True, check=False, env=here)
     assert (found.returncode, found.stderr) == (0, "")
     return found.stdout.splitlines()
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
 
+import mlnet
 from mlnet import (
     geluLayer,
     groupNormalizationLayer,
@@ -300,3 +302,23 @@ def test_scaling_that_does_not_fit():
     for bad in ("x", [], None, np.inf, [np.nan]):
         with pytest.raises(OptionError, match="Bias: needs a number"):
             scalingLayer(Bias=bad)
+
+
+@pytest.mark.parametrize(
+    "name, author",
+    [
+        ("batchNormalizationLayer", "Ioffe and Szegedy"),
+        ("crossChannelNormalizationLayer", "Krizhevsky, Sutskever and Hinton"),
+        ("groupNormalizationLayer", "Wu and He"),
+        ("instanceNormalizationLayer", "Ulyanov, Vedaldi and Lempitsky"),
+        ("layerNormalizationLayer", "Ba, Kiros and Hinton"),
+        ("rmsNormalizationLayer", "Zhang and Sennrich"),
+        ("whiteningLayer", "Huang, Yang, Lang and Deng"),
+        ("convolution2dLayer", "Salimans and Kingma"),
+        ("transposedConv1dLayer", "Qiao et al."),
+        ("imageInputLayer", "LeCun, Bottou, Orr and Mueller"),
+    ],
+)
+def test_every_normalization_cites_its_paper(name, author):
+    text = getattr(mlnet, name).__doc__
+    assert author in text and re.search(r"(19|20)\d\d", text[text.index(author) :])
