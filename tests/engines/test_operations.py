@@ -12,6 +12,7 @@ from mlnet.engines.numpy.engine import NumpyEngine
 
 from . import reference
 from .cases import CASES, Case
+from .checks import check_backward, check_formula
 from .gradients import check_gradients, scattered
 
 ENGINE = NumpyEngine()
@@ -55,11 +56,7 @@ def test_every_operation_has_cases_and_a_reference():
 
 @every_case
 def test_forward_is_the_formula(case):
-    arrays = case.arrays()
-    expected = getattr(reference, case.operation)(*arrays, **case.attributes)
-    found = forward(case, arrays)
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+    check_formula(ENGINE.operation(case.operation), case)
 
 
 @every_case
@@ -70,14 +67,7 @@ def test_non_contiguous_inputs_give_the_same(case):
 
 @every_case
 def test_gradients_agree_with_differences(case):
-    arrays = case.arrays(1)
-    check_gradients(
-        ENGINE.operation(case.operation),
-        arrays,
-        case.attributes,
-        (True,) * len(arrays),
-        np.random.default_rng(2),
-    )
+    check_backward(ENGINE.operation(case.operation), case)
 
 
 @every_case
