@@ -39,7 +39,7 @@ def assembleNetwork(layers: Any) -> SeriesNetwork | DAGNetwork:  # noqa: N802 - 
     NetworkError
         Where the layers do not make a network, or parameters are missing; the message lists every mistake.
     OptionError
-        Where an element is not a layer.
+        Where an element is not a layer, or one cannot compute with its parameters.
 
     Examples
     --------
@@ -73,7 +73,9 @@ def _complete(layer: Layer, size: Size) -> Layer:
         name: read_only(getattr(layer, name).reshape(layer.parameter_shape(name, size)), np.float32)
         for name in _parameters(layer)
     }
-    return layer.replaced(**values)
+    complete = layer.replaced(**values)
+    complete.check_initialized()
+    return complete
 
 
 def _missing(layer: Layer, size: Size) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import pytest
 from mlnet import (
     NetworkError,
     OptionError,
+    assembleNetwork,
     featureInputLayer,
     fullyConnectedLayer,
     image3dInputLayer,
@@ -221,6 +222,16 @@ def test_a_given_matrix_for_whole_images_needs_no_dimension():
     layer = imageInputLayer([3, 2, 1], Normalization="pca-whitening", Mean=0, WhiteningMatrix=matrix)
     net = trained(layer, x, ResetInputNormalization=False)
     np.testing.assert_allclose(columns(net.activations(x, 1)), columns(x) @ matrix.T, atol=1e-4)
+
+
+def test_trained_layers_make_a_network():
+    x = correlated(40, 4)
+    net = trained(featureInputLayer(4, Normalization="pca-whitening"), x)
+    np.testing.assert_array_equal(assembleNetwork(net.Layers).predict(x), net.predict(x))
+    missing = net.Layers
+    missing[0].WhiteningMatrix = []
+    with pytest.raises(NetworkError, match="WhiteningMatrix for Normalization='pca-whitening', but got an empty"):
+        assembleNetwork(missing)
 
 
 def test_complex_data_are_whitened_after_the_split():

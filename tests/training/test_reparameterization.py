@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from mlnet import (
+    NetworkError,
+    OptionError,
+    assembleNetwork,
     convolution2dLayer,
     featureInputLayer,
     fullyConnectedLayer,
@@ -157,3 +160,22 @@ def test_a_trained_network_can_be_trained_on():
     rng(0)
     _, more = trainNetwork(x, y, net.Layers, options(MaxEpochs=5), nargout=2)
     assert more.TrainingLoss[-1] < info.TrainingLoss[-1]
+
+
+@pytest.mark.parametrize("kind", ["weight-normalization", "weight-standardization"])
+def test_trained_layers_make_a_network(kind):
+    x, y = data()
+    net, _ = trained(kind, x, y)
+    np.testing.assert_array_equal(assembleNetwork(net.Layers).predict(x), net.predict(x))
+
+
+def test_networks_are_not_assembled_of_filters_without_a_length_or_direction():
+    layer = fullyConnectedLayer(1, Weights=[[1, 2]], Bias=3, WeightReparameterization="weight-normalization")
+    with pytest.raises(NetworkError, match="WeightLength of size 1x1, but got an empty WeightLength"):
+        assembleNetwork([featureInputLayer(2), layer, regressionLayer()])
+    layer.WeightLength = 1
+    net = assembleNetwork([featureInputLayer(2), layer, regressionLayer()])
+    assert net.predict([[1, 2]]).item() == pytest.approx(3 + 5**0.5)
+    layer.Weights = [[0, 0]]
+    with pytest.raises(OptionError, match="not all zero"):
+        assembleNetwork([featureInputLayer(2), layer, regressionLayer()])
