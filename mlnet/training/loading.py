@@ -39,7 +39,7 @@ class Loader:
     """
 
     def __init__(self, seed: int, *, in_background: bool) -> None:
-        self._seed, self._in_background = seed, in_background
+        self.seed, self._in_background = seed, in_background
 
     def __call__(self, mini_batches: Iterable[MiniBatch]) -> Iterator[Loaded]:
         """Yield the mini-batches with their data, in their order."""
@@ -68,5 +68,5 @@ class Loader:
         """Return the inputs of a mini-batch, and the lengths of their sequences."""
         rows = rows_of(data.predictors)
         if rows is not None:
-            rows.generator = np.random.default_rng([self._seed, epoch, start])
+            rows.generator = np.random.default_rng([self.seed, epoch, start])
         return data.predictors.batch(index), data.predictors.lengths(index)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from mlnet.errors import TrainingError
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
+from mlnet.training.interruption import Interruption
 from mlnet.training.loading import Loaded, Loader
 from mlnet.training.options import TrainingOptions
-from mlnet.training.order import Epoch, MiniBatches
+from mlnet.training.order import Epoch, MiniBatch, MiniBatches
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
 from mlnet.training.solvers import learn_rate, make_solver
@@ -28,6 +30,23 @@ from mlnet.training.validation import DataSet, Objective, Result, Validator
 COMPLETED = "Max epochs completed"
 STOPPED = "Stopped by OutputFcn"
 CRITERION = "Met validation criterion"
+
+
+@dataclass
+class Best:
+    """The best validation so far, and how many validations have passed since; values are kept where asked for."""
+
+    loss: float = math.inf
+    iteration: int = 0
+    waited: int = 0
+    values: dict[Key, np.ndarray] = field(default_factory=dict)
+
+
+class Checkpoint(Protocol):
+    """What writes checkpoints."""
+
+    def __call__(self, trainer: Trainer, *, at_once: bool) -> None:
+        """Write one if it is time for it."""
 
 
 class Trainer:
@@ -46,6 +65,8 @@ class Trainer:
         Randomness of the order and of dropout.
     report : callable
         Takes the `Progress` of each iteration and returns true to stop.
+    checkpoint : callable, optional
+        Takes the trainer after each iteration, and whether a checkpoint is to be written ``at_once``.
     """
 
     def __init__(
@@ -57,16 +78,18 @@ class Trainer:
         options: TrainingOptions,
         generators: Generators,
         report: Callable[[Progress], bool],
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
         self.objective = Objective(network, engine)
         self.parameters = Parameters(network.layers)
         self.history: list[Progress] = []
-        self._data, self._generators, self._report = data, generators, report
+        self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
+        self.count = len(data.predictors)
         self._plan = StepPlan(engine, engine.fuse(training_program(network)))
         self._loss_workspace = Workspace()
-        self._solver = make_solver(options, self.parameters)
-        self._moving = MovingStatistics(network, self._plan)
+        self.solver = make_solver(options, self.parameters)
+        self.moving = MovingStatistics(network, self._plan)
         self._validator = (
             Validator(network, engine, self.objective, validation, options.MiniBatchSize) if validation else None
         )
@@ -75,51 +98,67 @@ class Trainer:
         size = min(options.MiniBatchSize, len(data.predictors))
         self._mini_batches = MiniBatches(data, size, options.MaxEpochs, options.Shuffle, generators.shuffle, split)
         in_background = options.DispatchInBackground or options.PreprocessingEnvironment != "serial"
-        self._loader = Loader(int(generators.augmentation.integers(2**31)), in_background=in_background)
-        self._carried = CarriedStates(network) if split is not None else None
-        self._epoch: Epoch | None = None
-        self._best = math.inf
-        self._best_values: dict[Key, np.ndarray] = {}
-        self._best_iteration = 0
-        self._waited = 0
+        self.loader = Loader(int(generators.augmentation.integers(2**31)), in_background=in_background)
+        self.carried = CarriedStates(network) if split is not None else None
+        self.last: MiniBatch | None = None
+        self.best = Best()
         self.output_iteration = 0
         self._started = time.perf_counter()
 
     def run(self) -> str:
-        """Train, and return why training ended."""
-        for progress in self.iterations():
-            if self._report(progress):
-                return STOPPED
-            if self._waited >= self.options.ValidationPatience:
-                return CRITERION
+        """Train, and return why training ended.
+
+        Ctrl-C lets the iteration end and the checkpoint be written before it raises KeyboardInterrupt; a second one
+        raises at once.
+        """
+        with Interruption() as interruption:
+            for progress in self.iterations():
+                stops = self._report(progress)
+                if self._checkpoint is not None:
+                    self._checkpoint(self, at_once=interruption.asked)
+                interruption.raise_if_asked()
+                if stops:
+                    return STOPPED
+                if self.best.waited >= self.options.ValidationPatience:
+                    return CRITERION
         return COMPLETED
 
     def iterations(self) -> Iterator[Progress]:
         """Run one mini-batch after another, and yield where training stands."""
-        for iteration, loaded in enumerate(self._loader(self._mini_batches), start=1):
-            mini_batch = loaded.mini_batch
-            self._epoch, epoch = mini_batch.epoch, mini_batch.epoch.number
+        for loaded in self.loader(self._mini_batches):
+            self.last = loaded.mini_batch
+            epoch, iteration = self.last.epoch.number, len(self.history) + 1
             rate = learn_rate(self.options, epoch)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
                 result = self._step(loaded, rate, iteration)
             progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
-            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or mini_batch.is_last:
+            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or self.last.is_last:
                 self._validate(progress)
             progress.seconds = time.perf_counter() - self._started
             self.history.append(progress)
             yield progress
 
+    def go_on(self, epoch: Epoch, start: int, piece: int) -> None:
+        """Go on behind a mini-batch of an earlier run; `mlnet.training.snapshot` has restored the rest."""
+        self._mini_batches.go_on(epoch, start, piece)
+        self.last = MiniBatch(epoch, start, piece, self._data, slice(0), None, False, False)
+        self._started -= self.history[-1].seconds if self.history else 0
+
     def final_values(self) -> dict[Key, np.ndarray]:
         """Return the learnables and the statistics for prediction of the network that training returns."""
-        values = {**self.parameters.values, **self._moving.values}
+        values = self.values()
         self.output_iteration = len(self.history)
-        if self._best_values:
-            values, self.output_iteration = self._best_values, self._best_iteration
+        if self.best.values:
+            values, self.output_iteration = self.best.values, self.best.iteration
         kind = self.options.BatchNormalizationStatistics
         if kind != "moving":
             compute = exact_population_statistics if kind == "population-exact" else population_statistics
             values = {**values, **compute(self.network, self.engine, values, self._all_batches)}
         return values
+
+    def values(self) -> dict[Key, np.ndarray]:
+        """Return the learnables as they are, and the moving statistics."""
+        return {**self.parameters.values, **self.moving.values}
 
     def validate(self, values: dict[Key, np.ndarray]) -> Result | None:
         """Return loss and metric on the validation set, or None where there is none."""
@@ -127,17 +166,17 @@ class Trainer:
 
     def _all_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
-        for start, index in self._mini_batches.in_order_of(self._epoch):
-            yield self._loader.predictors(self._data, index, 0, start)
+        for start, index in self._mini_batches.in_order_of(self.last.epoch if self.last else None):
+            yield self.loader.predictors(self._data, index, 0, start)
 
     def _step(self, loaded: Loaded, rate: float, iteration: int) -> Result:
         """Run one mini-batch forward and backward and change the parameters."""
         options, parameters = self.options, self.parameters
         x, targets, lengths = loaded.x, loaded.targets, loaded.lengths
         values: dict[Key, np.ndarray] = parameters.values
-        if self._carried is not None:
-            values = {**values, **self._carried.before(loaded.mini_batch.rows)}
-        z = self._plan.forward(x, values, self._generators.dropout, lengths=lengths)
+        if self.carried is not None:
+            values = {**values, **self.carried.before(loaded.mini_batch.rows)}
+        z = self._plan.forward(x, values, self.generators.dropout, lengths=lengths)
         result, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
         if not math.isfinite(result.loss):
             raise TrainingError(self._diverged(result.loss, loaded.mini_batch.epoch.number, iteration))
@@ -147,26 +186,26 @@ class Trainer:
         parameters.set_gradients(gradients)
         parameters.add_l2(options.L2Regularization)
         parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
-        self._solver.step(rate)
-        self._moving.update(self._plan)
-        if self._carried is not None:
-            self._carried.keep(self._plan)
+        self.solver.step(rate)
+        self.moving.update(self._plan)
+        if self.carried is not None:
+            self.carried.keep(self._plan)
         return result
 
     def _validate(self, progress: Progress) -> None:
         """Fill in loss and metric on the validation set, and keep the values that are the best so far."""
         if self._validator is None:
             return
-        values = {**self.parameters.values, **self._moving.values}
+        values, best = self.values(), self.best
         result = self._validator(values)
         progress.validation_loss, progress.validation_metric = result
-        if result.loss < self._best:
-            self._best, self._waited = result.loss, 0
+        if result.loss < best.loss:
+            best.loss, best.waited = result.loss, 0
             if self.options.OutputNetwork.startswith("best-validation"):
-                self._best_values = {key: value.copy() for key, value in values.items()}
-                self._best_iteration = progress.iteration
+                best.values = {key: value.copy() for key, value in values.items()}
+                best.iteration = progress.iteration
         else:
-            self._waited += 1
+            best.waited += 1
 
     def _diverged(self, loss: float, epoch: int, iteration: int) -> str:
         """Return a message that names the first layer whose output is not finite."""

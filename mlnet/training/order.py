@@ -34,6 +34,7 @@ class MiniBatch(NamedTuple):
     data: DataSet
     observations: slice | np.ndarray
     rows: np.ndarray | None
+    ends_epoch: bool
     is_last: bool
 
 
@@ -98,16 +99,18 @@ class MiniBatches:
 
     def _pieces(self, epoch: Epoch, start: int, first: int) -> Iterator[MiniBatch]:
         observations = self._observations(epoch.order, start)
-        is_last = epoch.number == self._epochs and start + 2 * self._size > self._count
+        ends_epoch, is_last_epoch = start + 2 * self._size > self._count, epoch.number == self._epochs
         if self._split is None:
             if first == 0:
-                yield MiniBatch(epoch, start, 0, self._data, observations, None, is_last)
+                ends = (ends_epoch, ends_epoch and is_last_epoch)
+                yield MiniBatch(epoch, start, 0, self._data, observations, None, *ends)
             return
         pieces = self._split.pieces(np.arange(self._count)[observations])
         for number, piece in enumerate(pieces):
             if number >= first:
-                ends = is_last and number == len(pieces) - 1
-                yield MiniBatch(epoch, start, number, self._split.data, piece.numbers, piece.rows, ends)
+                ends_all = ends_epoch and number == len(pieces) - 1
+                ends = (ends_all, ends_all and is_last_epoch)
+                yield MiniBatch(epoch, start, number, self._split.data, piece.numbers, piece.rows, *ends)
 
     def _observations(self, order: np.ndarray, start: int) -> slice | np.ndarray:
         stop = min(start + self._size, self._count)

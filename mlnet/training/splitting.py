@@ -76,12 +76,12 @@ class CarriedStates:
 
     def __init__(self, network: Resolved) -> None:
         self._keys = [(layer.Name, state) for layer in network.layers for state in layer.states]
-        self._found: dict[Key, np.ndarray] = {}
+        self.found: dict[Key, np.ndarray] = {}
 
     def before(self, rows: np.ndarray | None) -> dict[Key, np.ndarray]:
         """Return the states (N, units) of the observations ``rows`` of the piece before; none for a first piece."""
-        return {} if rows is None else {key: value[rows] for key, value in self._found.items()}
+        return {} if rows is None else {key: value[rows] for key, value in self.found.items()}
 
     def keep(self, plan: StepPlan) -> None:
         """Keep the states behind the mini-batch that ``plan`` ran last."""
-        self._found = states_behind(plan, self._keys)
+        self.found = states_behind(plan, self._keys)

@@ -142,10 +142,10 @@ class MovingStatistics:
 
     def __init__(self, network: Resolved, plan: StepPlan) -> None:
         self._layers = population_nodes(network, plan)
-        self._moments: dict[int, list[np.ndarray]] = {}
+        self.moments: dict[int, list[np.ndarray]] = {}
         self._decays: dict[int, list[float]] = {}
         for number, (index, layer) in self._layers.items():
-            self._moments[number] = list(layer.first_moments(network.input_size(index)))
+            self.moments[number] = list(layer.first_moments(network.input_size(index)))
             self._decays[number] = [float(getattr(layer, option)) for option in layer.decays]
 
     def update(self, plan: StepPlan) -> None:
@@ -153,7 +153,7 @@ class MovingStatistics:
         for number, (_, layer) in self._layers.items():
             saved = plan.saved[number]
             batch = (saved.mean, getattr(saved, layer.spread_field))
-            for before, value, decay in zip(self._moments[number], batch, self._decays[number], strict=True):
+            for before, value, decay in zip(self.moments[number], batch, self._decays[number], strict=True):
                 before *= 1 - decay
                 before += decay * value.reshape(before.shape)
 
@@ -162,7 +162,7 @@ class MovingStatistics:
         """The states that belong to the moments as they are now."""
         result: dict[Key, np.ndarray] = {}
         for number, (_, layer) in self._layers.items():
-            result.update(_states(layer, *self._moments[number]))
+            result.update(_states(layer, *self.moments[number]))
         return result
 
 
