@@ -1,8 +1,8 @@
 """Name-value options: one declared table per class.
 
 The table of a class feeds the signature of its constructor, the checks on creation and on assignment, the messages and
-the printed block. Options are given as ``Padding=1`` or as the trailing pair ``'Padding', 1``; in the pair form letter
-case does not matter.
+the printed block. Options are given as ``Padding=1`` or as the trailing pair ``'Padding', 1``; letter case does not
+matter, and the beginning of a name is enough where only one option starts with it.
 """
 
 from __future__ import annotations
@@ -77,9 +77,13 @@ class Table:
         self.arguments = {o.name: o for o in self.options.values() if o.argument is not Argument.NONE}
         self._by_lower_case = {name.lower(): name for name in self.arguments}
 
-    def argument_name(self, name: str, *, any_case: bool) -> str | None:
-        """Return the documented spelling of the argument ``name``, or None if there is no such argument."""
-        return self._by_lower_case.get(name.lower()) if any_case else (name if name in self.arguments else None)
+    def argument_name(self, name: str) -> str | None:
+        """Return the documented spelling of the argument ``name``, or None where none or several could be meant."""
+        wanted = name.lower()
+        if wanted in self._by_lower_case:
+            return self._by_lower_case[wanted]
+        found = [known for lower, known in self._by_lower_case.items() if wanted and lower.startswith(wanted)]
+        return found[0] if len(found) == 1 else None
 
     def bind(self, where: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Sort the arguments of a constructor call into ``{option: value}``."""
@@ -90,9 +94,9 @@ class Table:
                 break
             given[option.name] = rest.pop(0)
         for name, value in self._pairs(where, rest):
-            self._add(where, given, name, value, any_case=True)
+            self._add(where, given, name, value)
         for name, value in kwargs.items():
-            self._add(where, given, name, value, any_case=False)
+            self._add(where, given, name, value)
         for option in self.positional:
             if option.argument is Argument.REQUIRED and option.name not in given:
                 raise OptionError(f"{where}: the argument {option.name} is missing. It needs {option.rule.needed}.")
@@ -102,7 +106,7 @@ class Table:
         """Tell whether ``rest`` starts with the name of a pair, perhaps misspelt, instead of a value of ``option``."""
         if not isinstance(rest[0], str):
             return False
-        is_known = self.argument_name(rest[0], any_case=True) is not None
+        is_known = rest[0].lower() in self._by_lower_case
         return is_known or (len(rest) % 2 == 0 and not option.rule.takes(rest[0]))
 
     def _pairs(self, where: str, rest: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -116,18 +120,24 @@ class Table:
                     f"but got {describe(name)} where a name was expected."
                 )
             if not rest:
-                if self.argument_name(name, any_case=True) is None:
-                    raise UnknownNameError(f"{where}: there is no option '{name}'.{nearest(name, self.arguments)}")
+                if self.argument_name(name) is None:
+                    raise self._unknown(where, name)
                 raise OptionError(f"{where}: the option '{name}' has no value. Give it as '{name}', value.")
             yield name, rest.pop(0)
 
-    def _add(self, where: str, given: dict[str, Any], name: str, value: Any, *, any_case: bool) -> None:
-        known = self.argument_name(name, any_case=any_case)
+    def _add(self, where: str, given: dict[str, Any], name: str, value: Any) -> None:
+        known = self.argument_name(name)
         if known is None:
-            raise UnknownNameError(f"{where}: there is no option '{name}'.{nearest(name, self.arguments)}")
+            raise self._unknown(where, name)
         if known in given:
             raise OptionError(f"{where}: the option '{known}' is given twice.")
         given[known] = value
+
+    def _unknown(self, where: str, name: str) -> UnknownNameError:
+        several = [known for known in self.arguments if name and known.lower().startswith(name.lower())]
+        if several:
+            return UnknownNameError(f"{where}: '{name}' could be {' or '.join(several)}. Write the name in full.")
+        return UnknownNameError(f"{where}: there is no option '{name}'.{nearest(name, self.arguments)}")
 
     def signature(self, returns: type) -> inspect.Signature:
         """Return the signature of the constructor, for ``help`` and tab completion."""

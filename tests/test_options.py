@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mlnet
-from mlnet import MlnetError, OptionError, UnknownNameError, reluLayer, trainingOptions
+from mlnet import MlnetError, OptionError, UnknownNameError, fullyConnectedLayer, reluLayer, trainingOptions
 from mlnet.errors import message, nearest, suggestion
 from mlnet.options import Declared, Derived, Option, Table, describe, from_one, to_text
 from mlnet.rules import choice, integer, row, text
@@ -50,6 +50,9 @@ def values(crop):
         ((), {"Mode": "centercrop"}, ("centercrop", [1], "")),
         (("Name", "a", "Mode", "centercrop"), {}, ("centercrop", [1], "a")),
         (("centercrop", "Name", "a"), {"Size": 5}, ("centercrop", [5, 5], "a")),
+        (("centercrop",), {"size": 2, "nAME": "a"}, ("centercrop", [2, 2], "a")),
+        (("centercrop", "siz", 2, "na", "a"), {}, ("centercrop", [2, 2], "a")),
+        (("centercrop",), {"Siz": 2}, ("centercrop", [2, 2], "")),
     ],
 )
 def test_arguments_find_their_options(args, kwargs, expected):
@@ -70,6 +73,8 @@ def test_arguments_find_their_options(args, kwargs, expected):
         (("centercrop", 2, "Name", "a", "Neme"), {}, "there is no option 'Neme'. Did you mean 'Name'?"),
         (("centercrop",), {"Mode": "centercrop"}, "the option 'Mode' is given twice"),
         (("centercrop", "Name", "a", "name", "b"), {}, "the option 'Name' is given twice"),
+        (("centercrop", "Nam", "a"), {"name": "b"}, "the option 'Name' is given twice"),
+        (("centercrop", "", 2), {}, "there is no option ''"),
         (("centercrop",), {"Area": 3}, "there is no option 'Area'"),
         (("centercrop",), {"Qqqq": 3}, "there is no option 'Qqqq'. Known names: Mode, Size, Name."),
         (("centercrop",), {"Name": "bad"}, "cropLayer: the name is bad."),
@@ -79,6 +84,16 @@ def test_arguments_that_do_not_fit(args, kwargs, text):
     with pytest.raises((OptionError, UnknownNameError)) as caught:
         Crop(*args, **kwargs)
     assert text in str(caught.value)
+
+
+def test_a_beginning_that_several_options_share_is_refused():
+    with pytest.raises(
+        UnknownNameError, match="'Weight' could be Weights or WeightsInitializer or WeightLearnRateFactor"
+    ):
+        fullyConnectedLayer(3, "Weight", 1)
+    assert (
+        fullyConnectedLayer(3, "bias", [1, 2, 3], "BiasLearn", 0).Bias.size == 3
+    )  # in full before the beginning of others
 
 
 def test_assignment_checks_the_value_and_the_whole_before_anything_changes():

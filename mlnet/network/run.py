@@ -36,7 +36,7 @@ class Run:
     X : array, or list of arrays
         The data; for networks of several inputs a list or table by name with one entry for each.
     options : Declared
-        MiniBatchSize, Acceleration, ExecutionEnvironment.
+        MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection.
     ends : sequence of Source
         The outputs of layers that are wanted; by default those of the output layers.
 
@@ -49,7 +49,7 @@ class Run:
     def __init__(self, network: Resolved, X: Any, options: Declared, ends: Sequence[Source] = ()) -> None:  # noqa: N803
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
-        self._predictors = predictors_for(network, X, self._where)
+        self._predictors = predictors_for(network, X, self._where, kept_steps(options))
         self._plan = StepPlan(engine, prediction_program(network, ends))
         self._values = parameter_values(network.layers)
         self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
@@ -115,6 +115,13 @@ def states_behind(plan: StepPlan, keys: Collection[Key]) -> dict[Key, np.ndarray
 
 def _changing_states(layer: Layer) -> list[str]:
     return [state for state in layer.states if state in STATE_FIELDS]
+
+
+def kept_steps(options: Declared) -> str:
+    """Return which time steps SequenceLength and SequencePaddingDirection keep, see `mlnet.data.sequences.Steps`."""
+    if "SequenceLength" not in options.table.options or options.SequenceLength != "shortest":
+        return "all"
+    return "first" if options.SequencePaddingDirection == "right" else "last"
 
 
 def predictors_for(

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlnet.data.layout import columns_of, from_engine
 from mlnet.engines.program import Key
-from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
+from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.layers.output import ClassesOutputLayer
@@ -20,7 +20,7 @@ from mlnet.network.resolve import Resolved
 from mlnet.network.run import STATE_FIELDS, Run
 from mlnet.network.wiring import Source
 from mlnet.options import Declared, Option, Shown, Table, describe
-from mlnet.rules import choice, integer, read_only
+from mlnet.rules import choice, either, integer, number, read_only
 from mlnet.table import DataTable
 
 MINI_BATCH = Option("MiniBatchSize", 128, integer(), "Observations that are computed at a time.")
@@ -28,11 +28,32 @@ ENVIRONMENT = Option(
     "ExecutionEnvironment", "auto", choice("auto", "cpu", "gpu", "multi-gpu", "parallel"), "Where to compute."
 )
 ACCELERATION = Option("Acceleration", "auto", choice("auto", "none", "mex"), "'none' is the NumPy reference.")
+_SEQUENCES = (
+    Option(
+        "SequenceLength",
+        "longest",
+        either(choice("longest", "shortest"), integer()),
+        "'shortest' takes as many time steps as the shortest sequence of a mini-batch has.",
+    ),
+    Option(
+        "SequencePaddingDirection",
+        "right",
+        choice("right", "left"),
+        "'left' takes the last time steps for 'shortest', 'right' the first.",
+    ),
+    Option("SequencePaddingValue", 0, number(), "Reaches no result, as sequences are packed."),
+)
 
 
 class _PredictOptions(Declared):
     constructor_name = "predict"
-    table = Table(MINI_BATCH, ENVIRONMENT, ACCELERATION)
+    table = Table(MINI_BATCH, ENVIRONMENT, ACCELERATION, *_SEQUENCES)
+
+    def check(self) -> None:
+        """Refuse to split sequences."""
+        if not isinstance(self.SequenceLength, str):
+            what = f"SequenceLength={self.SequenceLength}"
+            raise NotSupportedError(f"{self.where()}: not supported yet: {what}. Leave it out: nothing is padded.")
 
 
 class _ClassifyOptions(_PredictOptions):
@@ -49,6 +70,7 @@ class _ActivationsOptions(_PredictOptions):
         MINI_BATCH,
         ENVIRONMENT,
         ACCELERATION,
+        *_SEQUENCES,
         Option("OutputAs", "channels", choice("channels", "rows", "columns"), "Shape of the result."),
     )
 
@@ -147,6 +169,11 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         'none' is the NumPy reference.
     ExecutionEnvironment : 'auto' or 'cpu', default 'auto'
         Where to compute.
+    SequenceLength : 'longest' or 'shortest', default 'longest'
+        With 'shortest', the sequences of a mini-batch are cut to the length of its shortest one. Otherwise they stay as
+        they are: nothing is padded, so that SequencePaddingValue reaches no result.
+    SequencePaddingDirection : 'right' or 'left', default 'right'
+        'left' cuts sequences at their beginning, 'right' at their end.
 
     Returns
     -------
@@ -177,7 +204,7 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     ----------
     net : SeriesNetwork or DAGNetwork
         A network that ends with a classification layer.
-    X, MiniBatchSize, Acceleration, ExecutionEnvironment
+    X, MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection
         As for `predict`.
     nargout : 1 or 2, default 1
         With 2, return ``labels, scores``.
@@ -216,7 +243,7 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     Parameters
     ----------
     net : SeriesNetwork or DAGNetwork
-    X, MiniBatchSize, Acceleration, ExecutionEnvironment
+    X, MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection
         As for `predict`.
     layer : text or int
         Name of the layer, or its number counted from 1; 'layer/output' for layers of several outputs.
@@ -257,7 +284,7 @@ def predictAndUpdateState(net: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T,
 
     Parameters
     ----------
-    net, X, MiniBatchSize, Acceleration, ExecutionEnvironment
+    net, X, MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection
         As for `predict`; ``X`` are sequences, the same number in each call.
 
     Returns

@@ -18,7 +18,7 @@ from mlnet.layers.output import ClassesOutputLayer, OutputLayer, RegressionOutpu
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved
-from mlnet.network.run import predictors_for
+from mlnet.network.run import kept_steps, predictors_for
 from mlnet.training.options import TrainingOptions
 from mlnet.training.statistics import missing_statistics, with_input_statistics
 from mlnet.training.targets import ClassesTargets, Targets, class_targets, response_targets, rows_of
@@ -27,10 +27,7 @@ from mlnet.training.validation import DataSet
 
 def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -> tuple[DataSet, Resolved]:  # noqa: N803
     """Return the training set, and the network that knows its classes or responses."""
-    keep = "all"
-    if options.SequenceLength == "shortest":
-        keep = "first" if options.SequencePaddingDirection == "right" else "last"
-    data, network = data_set(network, X, Y, "trainNetwork: ", keep)
+    data, network = data_set(network, X, Y, "trainNetwork: ", kept_steps(options))
     targets = data.targets
     if isinstance(targets, ClassesTargets) and targets.present() < 2:
         what = "pixels" if isinstance(targets, PixelTargets) else "observations"

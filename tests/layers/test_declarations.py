@@ -184,7 +184,7 @@ def test_defaults_are_not_shared():
         (lambda: convolution2dLayer(3, 16, FilterSize=5), "the option 'FilterSize' is given twice"),
         (lambda: convolution2dLayer(3, 16, "Padding", 1, "padding", 1), "the option 'Padding' is given twice"),
         (lambda: convolution2dLayer(3, 16, "Padding", 1, Padding=1), "the option 'Padding' is given twice"),
-        (lambda: convolution2dLayer(3, 16, stride=2), "no option 'stride'. Did you mean 'Stride'?"),
+        (lambda: convolution2dLayer(3, 16, strid=2, STRIDE=1), "the option 'Stride' is given twice"),
         (lambda: convolution2dLayer(3, reluLayer()), "NumFilters: needs a positive integer, but got a ReLULayer"),
         (lambda: convolution2dLayer(3, 1, Weights=np.full(20, np.nan)), "shape (20,) and type float64 with NaN or Inf"),
         (lambda: imageInputLayer([2, 2], Normalization="zero-center"), "Did you mean 'zerocenter'?"),

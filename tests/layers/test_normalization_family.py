@@ -104,7 +104,7 @@ def test_values_copies_and_pickles(make):
         twin.Name = "second"
         assert layer.Name == "first"
     with pytest.raises(UnknownNameError, match="Did you mean 'Name'"):
-        make(Nam="x")
+        make(Nmae="x")
 
 
 @every_normalization

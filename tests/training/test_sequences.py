@@ -5,6 +5,7 @@ import pytest
 
 from mlnet import (
     DataError,
+    NotSupportedError,
     batchNormalizationLayer,
     categorical,
     classificationLayer,
@@ -106,6 +107,20 @@ def test_shortest_keeps_one_end(direction, expected):
     y = [each[:1] - 1000 for each in x]
     opts = options(SequenceLength="shortest", SequencePaddingDirection=direction, InitialLearnRate=1e-3)
     assert np.isfinite(trainNetwork(x, y, regressor(), opts, nargout=2)[1].TrainingLoss).all()
+
+
+def test_predictions_of_the_shortest_length():
+    x = sequences(lengths=(5, 2, 9, 4))
+    net = trainNetwork(x, [each[:1] - 1000 for each in x], regressor(), options(InitialLearnRate=1e-3))
+    whole = net.predict(x, SequenceLength="longest", SequencePaddingDirection="left", SequencePaddingValue=7)
+    for mine, plain in zip(whole, net.predict(x), strict=True):
+        np.testing.assert_array_equal(mine, plain)
+    for direction, kept in (("right", slice(0, 2)), ("left", slice(-2, None))):
+        cut = net.predict(x, "SequenceLength", "shortest", "SequencePaddingDirection", direction, "MiniBatchSize", 3)
+        assert [each.shape[1] for each in cut] == [2, 2, 2, 4]  # the last mini-batch has one sequence
+        np.testing.assert_allclose(cut[2], whole[2][:, kept], rtol=1e-5)
+    with pytest.raises(NotSupportedError, match="predict: not supported yet: SequenceLength=3"):
+        net.predict(x, SequenceLength=3)
 
 
 def test_steps():
