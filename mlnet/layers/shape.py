@@ -139,6 +139,8 @@ def lengths_with_gap(*names: str) -> Rule:
     count = len(names)
 
     def convert(value: Any) -> np.ndarray:
+        if isinstance(value, np.ndarray) and value.size == max(value.shape, default=1):
+            value = value.ravel()  # a row or column
         if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != count:
             raise Refused
         lengths = [math.nan if is_gap(each) else integer().convert(each) for each in value]
