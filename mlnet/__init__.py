@@ -14,6 +14,8 @@ from mlnet.version import __version__ as __version__
 _NAMES_OF = {
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "display": "disp properties",
+    "display.plot": "plot",
+    "display.summary": "summary",
     "errors": (
         "DataError MissingExtraError MlnetError NetworkError NotSupportedError OptionError TrainingError "
         "UnknownNameError"

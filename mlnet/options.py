@@ -344,6 +344,8 @@ to_text = Renderer()
 """Object to the block that MATLAB's prompt shows."""
 to_html = Renderer()
 """Object to the HTML that a notebook shows."""
+to_page = Renderer()
+"""Object to an HTML page of its own."""
 
 
 class Shown:

@@ -16,12 +16,24 @@ import mlnet
 PACKAGE = Path(mlnet.__file__).parent
 ROOT = PACKAGE.parent
 SEAM = {"engines/seam", "engines/select"}
-FOUNDATION = {"errors", "rules", "options", "labels", "structure", "table", "randomness", "matrix_root", "version"}
+FOUNDATION = {
+    "errors",
+    "rules",
+    "options",
+    "labels",
+    "structure",
+    "table",
+    "randomness",
+    "matrix_root",
+    "version",
+    "figures",
+}
 
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "version": set(),
     "matrix_root": set(),
+    "figures": {"errors"},
     "rules": {"errors"},
     "options": {"errors", "rules"},
     "labels": {"errors", "rules", "options"},

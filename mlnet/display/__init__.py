@@ -10,6 +10,7 @@ from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
 from mlnet.display.objects import declared_block, network_block, structure_block
+from mlnet.display.page import analysis_page
 from mlnet.display.show import disp, properties
 from mlnet.display.table import table_html, table_text
 from mlnet.labels import categorical
@@ -17,7 +18,7 @@ from mlnet.network.analyze import NetworkAnalysis
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork
-from mlnet.options import Declared, to_html, to_text
+from mlnet.options import Declared, to_html, to_page, to_text
 from mlnet.structure import Structure
 from mlnet.table import DataTable
 
@@ -36,6 +37,7 @@ to_text.register(LayerArray, layer_array_text)
 to_html.register(LayerArray, layer_array_html)
 to_text.register(NetworkAnalysis, analysis_text)
 to_html.register(NetworkAnalysis, analysis_html)
+to_page.register(NetworkAnalysis, analysis_page)
 to_text.register(DataTable, table_text)
 to_html.register(DataTable, table_html)
 to_text.register(categorical, labels_text)

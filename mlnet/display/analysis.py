@@ -5,7 +5,8 @@ from __future__ import annotations
 from mlnet.display.html import html_table, paragraph, titled
 from mlnet.network.analyze import NetworkAnalysis
 
-_TITLES = ("", "Name", "Type", "Activations", "Learnable Properties", "States")
+TITLES = ("", "Name", "Type", "Activations", "Learnable Properties", "States")
+"""The columns of the table of layers."""
 
 
 def analysis_text(analysis: NetworkAnalysis) -> str:
@@ -14,9 +15,9 @@ def analysis_text(analysis: NetworkAnalysis) -> str:
 
     row = DataRow("    ", "   ", "")
     plain = TableFormat(None, None, None, None, row, row, 0, None)
-    align = ("right", *["left"] * (len(_TITLES) - 1))
-    table = tabulate([_TITLES, *_rows(analysis)], tablefmt=plain, disable_numparse=True, colalign=align)
-    lines = [f"  Network analysis: {_summary(analysis)}", "", *(line.rstrip() for line in table.splitlines())]
+    align = ("right", *["left"] * (len(TITLES) - 1))
+    table = tabulate([TITLES, *analysis_rows(analysis)], tablefmt=plain, disable_numparse=True, colalign=align)
+    lines = [f"  Network analysis: {counts_text(analysis)}", "", *(line.rstrip() for line in table.splitlines())]
     if analysis.Mistakes:
         lines += ["", "  Mistakes:", *(f"    {mistake}" for mistake in analysis.Mistakes)]
     return "\n".join(lines)
@@ -24,17 +25,19 @@ def analysis_text(analysis: NetworkAnalysis) -> str:
 
 def analysis_html(analysis: NetworkAnalysis) -> str:
     """Return the analysis for a notebook."""
-    align = ("right", *["left"] * (len(_TITLES) - 1))
-    parts = [html_table(_rows(analysis), _TITLES, align=align)]
+    align = ("right", *["left"] * (len(TITLES) - 1))
+    parts = [html_table(analysis_rows(analysis), TITLES, align=align)]
     parts += [paragraph(mistake) for mistake in analysis.Mistakes]
-    return titled(f"Network analysis: {_summary(analysis)}", *parts)
+    return titled(f"Network analysis: {counts_text(analysis)}", *parts)
 
 
-def _rows(analysis: NetworkAnalysis) -> list[tuple[str, ...]]:
+def analysis_rows(analysis: NetworkAnalysis) -> list[tuple[str, ...]]:
+    """Return the cells of the table, by `TITLES`."""
     return [(str(number), *map(str, row[:5])) for number, row in enumerate(analysis.LayerInfo.rows(), start=1)]
 
 
-def _summary(analysis: NetworkAnalysis) -> str:
+def counts_text(analysis: NetworkAnalysis) -> str:
+    """Return e.g. "7 layers, 1.5k learnables, no mistakes"."""
     layers, mistakes = len(analysis.LayerInfo), len(analysis.Mistakes)
     found = "no mistakes" if not mistakes else f"{mistakes} mistake{'s' * (mistakes > 1)}"
     return f"{layers} layer{'s' * (layers != 1)}, {count_text(analysis.TotalLearnables)} learnables, {found}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import os
+import re
+import tempfile
 from typing import Any
 
+from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.network.resolve import Sizes
-from mlnet.network.wiring import wiring_of
-from mlnet.options import Shown
+from mlnet.network.wiring import Wiring, wiring_of
+from mlnet.options import Shown, to_page
 from mlnet.table import DataTable
 
 
@@ -18,12 +22,19 @@ class NetworkAnalysis(Shown):
     ``LayerInfo`` is a table with a row for each layer: Name, Type, Activations (sizes with dimension labels),
     LearnableProperties, States, NumLearnables; ``TotalLearnables`` counts all learnable numbers; ``Mistakes`` lists
     what keeps the network from being trained. Sizes behind a mistake are empty where they cannot be known.
+
+    ``wires`` are the connections as pairs of rows of ``LayerInfo``, from 0, and ``marks`` the rows that each mistake
+    is about.
     """
 
     def __init__(self, layers: Any) -> None:
         wiring, mistakes = wiring_of(layers)
         sized = Sizes(wiring)
         self.Mistakes: list[str] = [*mistakes, *sized.mistakes]
+        self.marks = [_rows_of(mistake, wiring) for mistake in self.Mistakes]
+        self.wires = [
+            (source.layer, index) for index, row in enumerate(wiring.sources) for source in row if source is not None
+        ]
         rows = []
         for index, layer in enumerate(wiring.layers):
             known = sized.known(index)
@@ -39,6 +50,38 @@ class NetworkAnalysis(Shown):
         self.LayerInfo = DataTable(**dict(zip(names, map(list, columns), strict=True)))
         self.TotalLearnables: int = sum(self.LayerInfo.NumLearnables)
 
+    def to_html(self) -> str:
+        """Return the analysis as one HTML page: the counts, the mistakes, the graph and the table of the layers.
+
+        The page needs no other file and contains no scripts; mistakes are marked at their layers.
+        """
+        return to_page(self)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the page to a file, which is there in full or not at all.
+
+        Raises
+        ------
+        OptionError
+            Where the file cannot be written.
+        """
+        page = self.to_html()
+        target = os.fspath(path)
+        name = ""
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=os.path.dirname(target) or ".", suffix=".html", delete=False
+            ) as file:
+                name = file.name
+                file.write(page)
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, target)
+        except OSError as error:
+            raise OptionError(f"save: cannot write {target!r}: {error.strerror}.") from error
+        finally:
+            if name and os.path.exists(name):
+                os.remove(name)
+
 
 def analyzeNetwork(layers: Any) -> NetworkAnalysis:
     """Return every layer with its sizes and parameters, and every mistake of a network.
@@ -51,7 +94,7 @@ def analyzeNetwork(layers: Any) -> NetworkAnalysis:
     Returns
     -------
     NetworkAnalysis
-        Prints itself as a table.
+        Prints itself as a table; ``analyzeNetwork(net).save('net.html')`` writes it as a page with the graph.
 
     Raises
     ------
@@ -70,6 +113,21 @@ def analyzeNetwork(layers: Any) -> NetworkAnalysis:
         3   regressionoutput   Regression Output   3(C) x 1(B)
     """
     return NetworkAnalysis(layers.to_graph() if hasattr(layers, "to_graph") else layers)
+
+
+def _umask() -> int:
+    """Return the permissions that new files do not get; there is no way to ask without setting."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _rows_of(mistake: str, wiring: Wiring) -> list[int]:
+    """Return the numbers of the layers that a mistake is about, by what it says."""
+    rows = range(len(wiring.layers))
+    found = [index for index in rows if wiring.where(index) in mistake]
+    named = re.findall(r"'([^']*)'", mistake) if not found and re.match(r"Network:|Layers ", mistake) else []
+    return found or [index for index in rows if wiring.layers[index].Name in named]
 
 
 def _shapes(layer: Layer, names: list[str], size: Size | None) -> dict[str, tuple[int, ...]]:

@@ -8,11 +8,14 @@ import numpy as np
 
 from mlnet import (
     SeriesNetwork,
+    addLayers,
     averagePooling2dLayer,
     batchNormalizationLayer,
     categorical,
     classificationLayer,
     clippedReluLayer,
+    concatenationLayer,
+    connectLayers,
     convolution2dLayer,
     crossChannelNormalizationLayer,
     dicePixelClassificationLayer,
@@ -24,6 +27,7 @@ from mlnet import (
     globalAveragePooling2dLayer,
     globalMaxPooling2dLayer,
     imageInputLayer,
+    layerGraph,
     leakyReluLayer,
     maxPooling2dLayer,
     pixelClassificationLayer,
@@ -81,6 +85,22 @@ class AdditionLayer(Layer):
 
     table = layer_table(shown("NumInputs", 2), shown("InputNames", ["in1", "in2"]))
 
+
+def actor_critic():
+    """Return a graph with two inputs and 801 learnables, all of them set."""
+    full = [(25, 4), (25, 25), (1, 25)]
+    hidden = [trained(fullyConnectedLayer(rows), Weights=(rows, columns), Bias=(rows, 1)) for rows, columns in full]
+    layers = [featureInputLayer(3, Name="obsInLyr"), concatenationLayer(1, 2, Name="concat"), *hidden]
+    graph = addLayers(layerGraph(layers), featureInputLayer(1, Name="actInLyr", Normalization="zscore"))
+    return connectLayers(graph, "actInLyr", "concat/in2")
+
+
+def untrained_series():
+    layers = [imageInputLayer([28, 28, 3]), convolution2dLayer(3, 50, Padding="same"), batchNormalizationLayer]
+    return [*layers, reluLayer, fullyConnectedLayer(10)]
+
+
+SUMMARIES = {"summary_two_inputs": actor_critic, "summary_untrained": untrained_series}
 
 BLOCKS = {
     "addition_stand_in": lambda: AdditionLayer(Name="add_1"),

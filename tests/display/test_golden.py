@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from display.arrays import LAYER_ARRAYS, ROWS, array
-from display.cases import BLOCKS
+from display.cases import BLOCKS, SUMMARIES
 from display.conftest import FOLDER, compare, read
+from mlnet import (
+    fullyConnectedLayer,
+    regressionLayer,
+    sequenceInputLayer,
+    summary,
+    trainingOptions,
+    trainNetwork,
+)
+from mlnet.display.summary import summary_text
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -27,9 +36,25 @@ def test_rows_of_a_layer_array_are_golden(golden, name):
     golden(name, rows)
 
 
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_summary_prints_its_golden_text(golden, name, capsys):
+    summary(SUMMARIES[name]())
+    golden(name, capsys.readouterr().out.removesuffix("\n"))
+
+
+def test_summaries_of_trained_networks_and_of_sequences():
+    layers = [sequenceInputLayer(2, Normalization="zscore"), fullyConnectedLayer(1), regressionLayer]
+    x = [[[1.0, 2, 3], [4, 5, 7]]]
+    net = trainNetwork(x, [[[1.0, 2, 3]]], layers, trainingOptions("sgdm", MaxEpochs=1, Verbose=False))
+    inputs = "   Inputs:\n      1   'sequenceinput'   Sequence input with 2 dimensions"
+    for value, text in ((net, "true"), (layers, "false")):
+        assert summary_text(value) == f"   Initialized: {text}\n\n   Number of learnables: 3\n\n{inputs}"
+    assert summary_text([]).endswith("   Inputs:\n      None")
+
+
 def test_every_golden_file_has_a_case_and_a_source():
     names = {path.stem for path in FOLDER.glob("*.txt")}
-    assert names == {*BLOCKS, *LAYER_ARRAYS, *ROWS}
+    assert names == {*BLOCKS, *LAYER_ARRAYS, *ROWS, *SUMMARIES}
     for name in names:
         comments, text = read(FOLDER / f"{name}.txt")
         assert "# source: " in comments and text.strip()
