@@ -548,8 +548,8 @@ def test_training_options():
     with pytest.raises(OptionError, match="MaxEpochs.*positive integer.*got 0"):
         opts.MaxEpochs = 0
     assert opts.MaxEpochs == 7
-    with pytest.raises(TypeError, match="'MaxEpoch'.*Did you mean 'MaxEpochs'"):
-        trainingOptions("sgdm", MaxEpoch=3)
+    with pytest.raises(TypeError, match="'MaxEpochss'.*Did you mean 'MaxEpochs'"):
+        trainingOptions("sgdm", MaxEpochss=3)
     with pytest.raises(TypeError, match="no option 'Momentum'"):
         trainingOptions("adam", Momentum=0.9)
     with pytest.raises(OptionError, match="solver name.*'adamm'.*Did you mean 'adam'"):
