@@ -131,9 +131,9 @@ class SequencePredictors:
             raise DataError(f"{where}: needs real numbers, but got complex ones. Set SplitComplexInputs=True.")
         if array.ndim != len(expected) + 1 or array.shape[:-1] != expected:
             size, came = "x".join(map(str, expected)), "x".join(map(str, array.shape))
-            is_swapped = array.ndim == 2 and array.shape[1:] == expected
-            fix = " Features and time are exchanged: transpose it." if is_swapped else ""
-            raise DataError(f"{where}: needs size {size} x time steps, but got {came}.{fix}")
+            raise DataError(
+                f"{where}: needs size {size} x time steps, but got {came}.{_fix(array.shape, expected, self.is_single)}"
+            )
         return np.moveaxis(array, -1, 0)
 
     def _apply(self, sequence: np.ndarray) -> np.ndarray:
@@ -249,6 +249,17 @@ def unpack(packed: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
 def _pieces(arrays: Sequence[np.ndarray], length: int) -> list[np.ndarray]:
     """Return the pieces of ``length`` entries along the first axis of all arrays, as views."""
     return [array[start : start + length] for array in arrays for start in range(0, len(array), length)]
+
+
+def _fix(shape: tuple[int, ...], expected: tuple[int, ...], is_single: bool) -> str:
+    """Return, after a blank, what makes sequences of an array of another ``shape``; '' where nothing is likely."""
+    if len(shape) == 2 and shape[1:] == expected:
+        return " Features and time are exchanged: transpose it."
+    if len(shape) != 3 or len(expected) != 1 or not is_single:
+        return ""
+    forms = ("[X[:, :, n] for n in range(X.shape[2])]", "list(X)", "[each.T for each in X]")
+    found = [form for form, length in zip(forms, shape, strict=True) if length == expected[0]]
+    return f" Give a list with one array for each sequence: {' or '.join(found)}." if found else ""
 
 
 def _packed(arrays: Sequence[np.ndarray], steps: Steps, index: Index) -> np.ndarray:

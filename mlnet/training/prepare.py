@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,8 @@ def data_set(
     if isinstance(X, Datastore) and Y is None:
         responses = rows_of(predictors) or Rows(X, 1, f"{where}X")
         responses.columns = 1 + len(network.input_layers)
+    if predictors.steps is not None and not size.is_sequence:
+        _check_one_target_each(Y, predictors.steps.lengths.tolist(), size.count, f"{where}Y")
     targets: Targets
     if isinstance(output, ClassesOutputLayer):
         targets = class_targets(output, size, predictors, responses, f"{where}Y")
@@ -76,6 +79,22 @@ def data_set(
         named = output.replaced(ResponseNames=_response_names(output, size.channels))
     predictors.check_finite()
     return DataSet(predictors, targets), network.with_output_layer(named)
+
+
+def _check_one_target_each(Y: Any, lengths: list[int], count: int, where: str) -> None:  # noqa: N803
+    """Refuse a list of targets for each time step where the network puts out ``count`` numbers for each sequence."""
+    if not isinstance(Y, (list, tuple)) or len(Y) != len(lengths):
+        return
+    try:
+        shapes = [() if isinstance(each, str) else np.shape(each) for each in Y]
+    except ValueError:  # uneven lists
+        return
+    has_steps = all(length in shape for shape, length in zip(shapes, lengths, strict=True))
+    if has_steps and {math.prod(shape) for shape in shapes} != {count}:
+        raise DataError(
+            f"{where}: needs one target for each sequence, as the network puts out, but has one for each time step. "
+            "Give the last recurrent layer OutputMode='sequence', or one target for each sequence."
+        )
 
 
 def initialized(

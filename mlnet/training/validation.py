@@ -11,6 +11,7 @@ import numpy as np
 from mlnet.data.inputs import Source
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
+from mlnet.errors import DataError
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
@@ -49,6 +50,12 @@ class Objective:
         With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps. The accuracy of
         a mini-batch of images without any label is NaN, its loss 0.
         """
+        if lengths is not None and len(z) != len(targets):
+            raise DataError(
+                f"trainNetwork: Y: needs a target for each of the {len(z)} time steps that the network puts out for a "
+                f"mini-batch, but has {len(targets)}, as many as X. Keep the number of time steps: Stride 1 and "
+                "Padding='same' or 'causal'."
+            )
         shares = None
         if lengths is not None:
             shares = np.repeat(1 / (len(lengths) * lengths), lengths)

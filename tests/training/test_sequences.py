@@ -9,7 +9,9 @@ from mlnet import (
     batchNormalizationLayer,
     categorical,
     classificationLayer,
+    convolution1dLayer,
     fullyConnectedLayer,
+    lstmLayer,
     regressionLayer,
     reluLayer,
     rng,
@@ -121,6 +123,52 @@ def test_predictions_of_the_shortest_length():
         np.testing.assert_allclose(cut[2], whole[2][:, kept], rtol=1e-5)
     with pytest.raises(NotSupportedError, match="predict: not supported yet: SequenceLength=3"):
         net.predict(x, SequenceLength=3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [
+        ((3, 5, 8), "[X[:, :, n] for n in range(X.shape[2])]"),
+        ((8, 3, 5), "list(X)"),
+        ((8, 5, 3), "[each.T for each in X]"),
+        ((3, 5, 3), "[X[:, :, n] for n in range(X.shape[2])] or [each.T for each in X]"),
+    ],
+)
+def test_sequences_in_one_array_are_told_how_to_become_a_list(shape, form):
+    x = np.zeros(shape)
+    with pytest.raises(DataError) as caught:
+        SequencePredictors(x, (3,))
+    came = "x".join(map(str, shape))
+    assert str(caught.value).endswith(f"but got {came}. Give a list with one array for each sequence: {form}.")
+    for each in form.split(" or "):
+        SequencePredictors(eval(each, {"X": x}), (3,))
+    with pytest.raises(DataError, match=r"but got 2x5x8\.$"):
+        SequencePredictors(np.zeros((2, 5, 8)), (3,))
+
+
+@pytest.mark.parametrize(
+    "targets", [[each[:1] for each in sequences()], [np.arange(each.shape[1]) % 2 for each in sequences()]]
+)
+def test_targets_for_each_step_where_the_network_puts_out_one_for_each_sequence(targets):
+    end = [fullyConnectedLayer(1), regressionLayer()]
+    if targets[0].ndim == 1:
+        end = [fullyConnectedLayer(2), softmaxLayer(), classificationLayer()]
+    layers = [sequenceInputLayer(3), lstmLayer(2, OutputMode="last"), *end]
+    with pytest.raises(DataError, match="Y: needs one target for each sequence.*OutputMode='sequence'"):
+        trainNetwork(sequences(), targets, layers, options())
+
+
+def test_a_vector_of_responses_may_be_as_long_as_the_sequence():
+    x = sequences(lengths=(2, 2, 2))
+    layers = [sequenceInputLayer(3), lstmLayer(2, OutputMode="last"), fullyConnectedLayer(2), regressionLayer()]
+    assert trainNetwork(x, [[1.0, 2], [3, 4], [5, 6]], layers, options()).predict(x).shape == (3, 2)
+
+
+def test_a_network_that_changes_the_number_of_steps_cannot_have_a_target_for_each():
+    x = sequences(lengths=(6, 7, 5))
+    layers = [sequenceInputLayer(3), convolution1dLayer(3, 2), fullyConnectedLayer(1), regressionLayer()]
+    with pytest.raises(DataError, match="Y: needs a target for each of the 12 time steps.*has 18.*Padding='same'"):
+        trainNetwork(x, [each[:1] for each in x], layers, options())
 
 
 def test_steps():
