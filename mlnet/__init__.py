@@ -28,7 +28,6 @@ _NAMES_OF = {
     "layers.convolution3d": "convolution3dLayer",
     "layers.crop": "crop2dLayer",
     "layers.dropout": "dropoutLayer",
-    "layers.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
     "layers.folding": "identityLayer sequenceFoldingLayer sequenceUnfoldingLayer",
     "layers.general_input": "inputLayer",
     "layers.group_normalization": (
@@ -53,6 +52,7 @@ _NAMES_OF = {
     "layers.whitening": "whiteningLayer",
     "network.analyze": "NetworkAnalysis analyzeNetwork",
     "network.assemble": "assembleNetwork",
+    "network.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",
     "network.nested": "networkLayer",

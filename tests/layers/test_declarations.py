@@ -316,7 +316,7 @@ def test_factor_functions_refuse_what_is_no_parameter_and_no_layer(function):
         call(fullyConnectedLayer(1), 5, *more)
     with pytest.raises(UnknownNameError, match="There are none"):
         call(reluLayer(), "Weights", *more)
-    with pytest.raises(OptionError, match=f"^{function}: needs a layer, but got 'fc'"):
+    with pytest.raises(OptionError, match=f"^{function}: needs a layer or a layer graph, but got 'fc'"):
         call("fc", "Weights", *more)
 
 

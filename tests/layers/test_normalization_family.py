@@ -26,8 +26,8 @@ from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.errors import OptionError, UnknownNameError
 from mlnet.layers.base import Size
-from mlnet.layers.factors import getL2Factor, getLearnRateFactor, setLearnRateFactor
 from mlnet.matrix_root import inverse_root
+from mlnet.network.factors import getL2Factor, getLearnRateFactor, setLearnRateFactor
 from mlnet.network.initialize import initialize
 from mlnet.network.names import automatic_names
 

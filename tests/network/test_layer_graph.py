@@ -19,6 +19,8 @@ from mlnet import (
     disconnectLayers,
     featureInputLayer,
     fullyConnectedLayer,
+    getL2Factor,
+    getLearnRateFactor,
     imageInputLayer,
     layerGraph,
     multiplicationLayer,
@@ -27,6 +29,8 @@ from mlnet import (
     removeLayers,
     replaceLayer,
     rng,
+    setL2Factor,
+    setLearnRateFactor,
     softmaxLayer,
     trainingOptions,
     trainNetwork,
@@ -248,3 +252,34 @@ def test_combination_layers(layer, expected):
     graph = addLayers(graph, [fullyConnectedLayer(1, Name="fc"), regressionLayer(Name="out")])
     net = trainNetwork(x, np.zeros(10), connectLayers(graph, "c", "fc"), options(MaxEpochs=1))
     np.testing.assert_allclose(net.activations(x, "c"), expected(x), rtol=1e-6)
+
+
+def test_factors_of_parameters_by_their_path():
+    graph = residual()
+    for changed in (setLearnRateFactor(graph, "conv_1/Weights", 0), setLearnRateFactor(graph, "conv_1", "Weights", 0)):
+        assert getLearnRateFactor(changed, "conv_1", "Weights") == getLearnRateFactor(changed, "conv_1/Weights") == 0
+        assert getLearnRateFactor(changed, "conv_2/Weights") == getLearnRateFactor(graph, "conv_1/Weights") == 1
+        assert wires(changed) == wires(graph)
+    assert getL2Factor(setL2Factor(graph, "fc/Bias", 3), "fc", "Bias") == 3 and getL2Factor(graph, "fc/Bias") == 0
+    x, y = images()
+    start = np.random.default_rng(0).normal(size=(3, 3, 1, 4))
+    graph = replaceLayer(graph, "conv_1", convolution2dLayer(3, 4, Padding="same", Name="conv_1", Weights=start))
+    net = trainNetwork(x, y, setLearnRateFactor(graph, "conv_1/Weights", 0), options(MaxEpochs=1))
+    np.testing.assert_array_equal(net.Layers[1].Weights, start.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "call, error, text",
+    [
+        (lambda g: setL2Factor(g, "convv/Weights", 1), UnknownNameError, "setL2Factor: there is no layer 'convv'"),
+        (lambda g: setL2Factor(g, "fc/Weight", 1), UnknownNameError, "no learnable parameter 'Weight'. Did you mean"),
+        (lambda g: setL2Factor(g, "fc", "Weights", -1), OptionError, "WeightL2Factor: needs a number of at least 0"),
+        (lambda g: setL2Factor(g, "Weights", 1), OptionError, r"needs setL2Factor\(lgraph, 'layer/parameter', ...\)"),
+        (lambda g: setL2Factor(g, "fc/Weights"), OptionError, "setL2Factor: the factor is missing"),
+        (lambda g: getLearnRateFactor(g, "fc"), OptionError, "needs getLearnRateFactor"),
+        (lambda g: setL2Factor(g.Layers[1], "a", "Weights", 1), OptionError, r"needs setL2Factor\(layer, 'parameter'"),
+    ],
+)
+def test_mistakes_in_paths_of_parameters(call, error, text):
+    with pytest.raises(error, match=text):
+        call(residual())
