@@ -52,7 +52,8 @@ class FullyConnectedLayer(ReparameterizedLayer):
         """Refuse parameters that do not have one row for each output."""
         for name in ("Weights", "Bias", "WeightLength"):
             value = getattr(self, name)
-            is_column = name != "Weights" or (value.ndim < 2 and self.OutputSize > 1)  # [1, 2, 3] is a row for one output
+            # for one output [1, 2, 3] is a row of weights
+            is_column = name != "Weights" or (value.ndim < 2 and self.OutputSize > 1)
             rows = value.size if is_column else 1 if value.ndim < 2 else len(value)
             if value.size and rows != self.OutputSize:
                 raise OptionError(f"{self.where()}: {name}: needs {self.OutputSize} rows (OutputSize), but got {rows}.")
