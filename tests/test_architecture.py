@@ -46,6 +46,7 @@ ARROWS: dict[str, set[str]] = {
     "engines/select": FOUNDATION | {"engines/seam"},
     "engines/numpy": FOUNDATION | {"engines/seam"},
     "network": FOUNDATION | {"layers", "data"} | SEAM,
+    "models": FOUNDATION | {"layers", "network"},
     "training": FOUNDATION | {"layers", "network", "data"} | SEAM,
     "display": FOUNDATION | {"layers", "network", "data", "training"} | SEAM,
 }

@@ -1,0 +1,1 @@
+"""Known networks by name, made of the public layers."""
