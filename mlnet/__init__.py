@@ -52,6 +52,7 @@ _NAMES_OF = {
     "layers.whitening": "whiteningLayer",
     "models.inception": "googlenet squeezenet",
     "models.residual": "resnet101 resnet18 resnet50",
+    "models.resnet_layers": "resnetLayers",
     "models.series": "alexnet vgg16 vgg19",
     "network.analyze": "NetworkAnalysis analyzeNetwork",
     "network.assemble": "assembleNetwork",
