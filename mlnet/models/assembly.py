@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlnet.layers.base import Layer
@@ -23,7 +24,8 @@ class Assembly:
         self._layers: list[Layer] = []
         self._wires: list[Connection] = []
         self._by_name: dict[str, Layer] = {}
-        self.append(*layers)
+        if layers:
+            self.append(*layers)
 
     @property
     def last(self) -> str:
@@ -40,6 +42,14 @@ class Assembly:
                 Connection(Port(source.Name, source.outputs[0]), Port(destination.Name, destination.inputs[0]))
             )
         return self.last
+
+    def insert(self, layers: Sequence[Layer], wires: Iterable[Connection]) -> None:
+        """Add layers of another graph, with those of its ``wires`` that are between them."""
+        self._by_name.update((layer.Name, layer) for layer in layers)
+        self._layers += layers
+        self._wires += [
+            wire for wire in wires if wire.source.layer in self._by_name and wire.destination.layer in self._by_name
+        ]
 
     def wire(self, source: str, destination: str, *, to: str, output: str = "out") -> None:
         """Feed the input ``to`` of one layer by an output of another."""
