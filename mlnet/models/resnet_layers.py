@@ -128,7 +128,7 @@ def resnetLayers(options: Any) -> LayerGraph:
     >>> lgraph = resnetLayers([32, 32], 10, InitialFilterSize=3, InitialNumFilters=16, InitialStride=1,
     ...     InitialPoolingLayer='none', BottleneckType='none', StackDepth=[3, 3, 3], NumFilters=[16, 32, 64])
     >>> analyzeNetwork(lgraph).TotalLearnables
-    273258
+    272970
     """
     depths, filters = options.StackDepth.tolist(), options.NumFilters.tolist()
     if len(depths) != len(filters):
