@@ -49,6 +49,7 @@ _NAMES_OF = {
     "layers.smooth_activation": "geluLayer preluLayer scalingLayer softplusLayer swishLayer",
     "layers.spatial_dropout": "spatialDropoutLayer",
     "layers.transposed_convolution": "transposedConv1dLayer transposedConv2dLayer transposedConv3dLayer",
+    "layers.unpooling": "maxUnpooling2dLayer",
     "layers.whitening": "whiteningLayer",
     "models.deeplab": "deeplabv3plusLayers",
     "models.inception": "googlenet squeezenet",

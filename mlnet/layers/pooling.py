@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from mlnet.errors import NotSupportedError
-from mlnet.layers.base import ports
+from dataclasses import replace
+
+from mlnet.layers.base import Call, Size, ports
 from mlnet.layers.pools import GlobalPoolingLayer, PoolingLayer, padding_value, pool_table
 from mlnet.options import Group, Option, constructs
 from mlnet.rules import flag
 
 _OUTPUTS = (
-    Option("HasUnpoolingOutputs", False, flag(), "Also put out indices and size, for unpooling.", Group.PLAIN),
+    Option(
+        "HasUnpoolingOutputs", False, flag(), "Also put out indices and size, for a maxUnpooling2dLayer.", Group.PLAIN
+    ),
     *ports("output"),
 )
 
@@ -23,11 +26,22 @@ class MaxPooling2DLayer(PoolingLayer):
     kind = "max"
     table = pool_table(2, first=_OUTPUTS)
 
-    def check(self) -> None:
-        """Refuse what pooling cannot do, and the unpooling outputs, which need networks with several outputs."""
-        super().check()
-        if self.HasUnpoolingOutputs:
-            raise NotSupportedError(f"{self.where()}: HasUnpoolingOutputs=True is not supported yet.")
+    @property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the outputs."""
+        return ("out", "indices", "size") if self.HasUnpoolingOutputs else ("out",)
+
+    def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
+        """Return the size of what comes out, with unpooling outputs also those of the indices and of the input."""
+        pooled = self.output_size(sizes[0])
+        return (pooled, pooled, sizes[0]) if self.HasUnpoolingOutputs else (pooled,)
+
+    def operation(self, size: Size, *, training: bool) -> Call:
+        """Return the pooling with its padding resolved."""
+        call = super().operation(size, training=training)
+        if not self.HasUnpoolingOutputs:
+            return call
+        return replace(call, operation=f"{call.operation}_with_indices", outputs=len(self.outputs))
 
 
 @constructs(MaxPooling2DLayer)
@@ -37,14 +51,15 @@ def maxPooling2dLayer() -> None:
     Padding never wins: it counts as minus infinity. The output has ``floor((input + padding - PoolSize) / Stride) + 1``
     rows and columns.
 
+    With HasUnpoolingOutputs the layer has three outputs: 'out', 'indices' (where the maxima are) and 'size' (the size
+    of the input). Connect the last two with the inputs of those names of a maxUnpooling2dLayer.
+
     {parameters}
 
     Raises
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For HasUnpoolingOutputs=True.
 
     Examples
     --------

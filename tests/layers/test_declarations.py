@@ -221,7 +221,6 @@ def test_messages_carry_the_name_of_the_layer():
     [
         (imageInputLayer([2, 2]), "DataAugmentation", "RandFlipLR"),
         (imageInputLayer([2, 2]), "DataAugmentation", "randcrop"),
-        (maxPooling2dLayer(2), "HasUnpoolingOutputs", True),
     ],
 )
 def test_what_is_not_supported_changes_nothing(layer, option, value):

@@ -31,6 +31,7 @@ from mlnet.layers.folding import SequenceFoldingLayer, SequenceUnfoldingLayer
 from mlnet.layers.input import InputLayer
 from mlnet.layers.output import OutputLayer
 from mlnet.layers.recurrent_base import RecurrentLayer
+from mlnet.layers.unpooling import MaxUnpooling2DLayer
 from mlnet.network.compile import parameter_values, prediction_program, training_program
 from mlnet.network.initialize import initialize
 from mlnet.network.nested import NetworkLayer
@@ -41,7 +42,15 @@ IMAGES = [Size("SSC", dims) for dims in ((6, 5, 3), (1, 1, 4), (7, 1, 1))]
 FEATURES = [Size("C", (dims,)) for dims in (1, 4)]
 ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer", "instanceNormalizationLayer"}
 OTHER_FORMAT = {"flattenLayer", "reshapeLayer"}
-ELSEWHERE = (InputLayer, OutputLayer, RecurrentLayer, SequenceFoldingLayer, SequenceUnfoldingLayer, NetworkLayer)
+ELSEWHERE = (
+    InputLayer,
+    OutputLayer,
+    RecurrentLayer,
+    SequenceFoldingLayer,
+    SequenceUnfoldingLayer,
+    NetworkLayer,
+    MaxUnpooling2DLayer,
+)
 BETWEEN = [n for n in REQUIRED if not isinstance(make(n), ELSEWHERE) and not re.search("1d|3d", n)]
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [

@@ -36,6 +36,7 @@ BASES = {
     "softmaxLayer": "softmax",
     "maxPooling2dLayer": "maxpool",
     "averagePooling2dLayer": "avgpool2d",
+    "maxUnpooling2dLayer": "maxunpool",
     "globalAveragePooling2dLayer": "gap",
     "globalMaxPooling2dLayer": "gmp",
     "lstmLayer": "lstm",

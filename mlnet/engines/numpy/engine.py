@@ -34,6 +34,7 @@ from mlnet.engines.numpy import (
     smooth_activation,
     spatial_dropout,
     transposed_convolution,
+    unpooling,
     weights,
     whitening,
 )
@@ -43,6 +44,7 @@ from mlnet.engines.program import Program
 
 _MODULES = (
     activation,
+    unpooling,
     transposed_convolution,
     pooling3d,
     pooling1d,

@@ -49,7 +49,7 @@ def max_pooling2d(
     blocks = split(len(x), x[:1].nbytes)
 
     def task(part: int, slot: int) -> None:
-        padded = _padded(x[blocks[part]], padding, -np.inf, slot, workspace)
+        padded = with_border(x[blocks[part]], padding, -np.inf, slot, workspace)
         y = output[blocks[part]]
         first, *others = windows.offsets()
         np.copyto(y, windows.at(padded, first))
@@ -73,7 +73,7 @@ def max_pooling2d_backward(
 
     def task(part: int, slot: int) -> None:
         block = blocks[part]
-        padded = _padded(x[block], padding, -np.inf, slot, workspace)
+        padded = with_border(x[block], padding, -np.inf, slot, workspace)
         d_padded = d_x[block]
         if any(padding):
             d_padded = workspace.scratch(("d_padded", slot), padded.shape, x.dtype)
@@ -116,7 +116,7 @@ def average_pooling2d(
     blocks = split(len(x), x[:1].nbytes)
 
     def task(part: int, slot: int) -> None:
-        padded = _padded(x[blocks[part]], padding, 0.0, slot, workspace)
+        padded = with_border(x[blocks[part]], padding, 0.0, slot, workspace)
         y = output[blocks[part]]
         first, *others = windows.offsets()
         np.copyto(y, windows.at(padded, first))
@@ -197,7 +197,8 @@ def global_max_pooling_backward(
     return (d_x,)
 
 
-def _padded(x: np.ndarray, padding: Padding, value: float, slot: int, workspace: Workspace) -> np.ndarray:
+def with_border(x: np.ndarray, padding: Padding, value: float, slot: int, workspace: Workspace) -> np.ndarray:
+    """Return images with a border of ``value``, in memory that belongs to the thread ``slot``."""
     if not any(padding):
         return x
     shape = (len(x), *padded_size(x.shape[1], x.shape[2], padding), x.shape[3])
