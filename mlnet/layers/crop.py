@@ -1,11 +1,14 @@
-"""The crop layer, and what layers with a reference input have in common."""
+"""The crop layers, and what layers with a reference input have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
-from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, ports, spaced
+import numpy as np
+
+from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, ports, spaced
+from mlnet.layers.windowed import need_dimensions
 from mlnet.options import Argument, Derived, Group, Option, constructs
 from mlnet.rules import EMPTY, Rule, choice, either, empty, integer, row
 
@@ -13,7 +16,9 @@ R = TypeVar("R", bound="ReferenceLayer")
 
 
 class ReferenceLayer(Layer):
-    """A layer for images whose second input tells only a height and a width."""
+    """A layer for images of ``dimensions`` dimensions whose second input tells only a height and a width (a depth)."""
+
+    dimensions: ClassVar[int] = 2
 
     def mistakes(self, *sizes: Size) -> Iterator[SizeError]:
         """Yield images together with sequences of images."""
@@ -21,18 +26,51 @@ class ReferenceLayer(Layer):
             yield SizeError("inputs of the same kind", ", ".join(map(str, sizes)))
 
     def output_size(self, *sizes: Size) -> Size:
-        """Return the new height and width with the channels of the first input."""
+        """Return the new height and width (and depth) with the channels of the first input."""
         for size in sizes:
-            need_images(size)
+            need_dimensions(size, self.dimensions)
         return Size(sizes[0].format, (*self.new_size(*sizes), sizes[0].channels))
 
     def new_size(self, *sizes: Size) -> tuple[int, ...]:
-        """Return the new height and width; raise `SizeError` where there are none."""
+        """Return the new height and width (and depth); raise `SizeError` where there are none."""
         raise NotImplementedError
 
     def with_size(self: R, *sizes: Size) -> R:
         """Return a copy."""
         return self.copy()
+
+
+class CropLayer(ReferenceLayer):
+    """Cuts a window out of images, as large as a second input."""
+
+    inputs = ("in", "ref")
+
+    def location(self) -> np.ndarray:
+        """Return column and row (and layer) of the window's first corner, from 1; [] for the center."""
+        raise NotImplementedError
+
+    def new_size(self, *sizes: Size) -> tuple[int, ...]:
+        """Return the height and width (and depth) of the reference."""
+        size, reference = sizes
+        offset = self.offset(*sizes)
+        ends = [start + kept for start, kept in zip(offset, reference.spatial, strict=True)]
+        if min(offset) < 0 or any(end > n for end, n in zip(ends, size.spatial, strict=True)):
+            corner = f" with the corner at {spaced(self.location())}" if self.location().size else ""
+            fix = "Connect the larger images with 'in' and the smaller ones with 'ref'."
+            window = "x".join(map(str, reference.spatial))
+            raise SizeError(f"images that have room for {window} pixels{corner}", str(size), fix)
+        return reference.spatial
+
+    def operation(self, *sizes: Size, training: bool) -> Call:
+        """Return the cropping."""
+        return Call("crop", (), {"offset": self.offset(*sizes)})
+
+    def offset(self, size: Size, reference: Size) -> tuple[int, ...]:
+        """Return the number of rows above and of columns left of the window (and of layers before it)."""
+        if self.location().size:
+            column, row_number, *layers = (int(n) - 1 for n in self.location())
+            return row_number, column, *layers
+        return tuple((n - kept) // 2 for n, kept in zip(size.spatial, reference.spatial, strict=True))
 
 
 def _location() -> Rule:
@@ -46,12 +84,11 @@ def _location() -> Rule:
     return either(by_name, empty(), row(integer(), 2, expand=False))
 
 
-class Crop2DLayer(ReferenceLayer):
+class Crop2DLayer(CropLayer):
     """Cuts a window out of images, as high and wide as a second input."""
 
     type_name = "Crop 2D"
     base_name = "crop2d"
-    inputs = ("in", "ref")
     table = layer_table(
         *ports("input"),
         Derived(
@@ -77,28 +114,9 @@ class Crop2DLayer(ReferenceLayer):
         column, row_number = self.Location.tolist()
         return f"upper-left corner of cropping rectangle at [{column} {row_number}]"
 
-    def new_size(self, *sizes: Size) -> tuple[int, ...]:
-        """Return the height and width of the reference."""
-        size, reference = sizes
-        top, left = self._offset(*sizes)
-        rows, columns = top + reference.spatial[0], left + reference.spatial[1]
-        if min(top, left) < 0 or rows > size.spatial[0] or columns > size.spatial[1]:
-            corner = "" if self.Mode == "centercrop" else f" with the corner at {spaced(self.Location)}"
-            fix = "Connect the larger images with 'in' and the smaller ones with 'ref'."
-            window = f"{reference.spatial[0]}x{reference.spatial[1]}"
-            raise SizeError(f"images that have room for {window} pixels{corner}", str(size), fix)
-        return reference.spatial
-
-    def operation(self, *sizes: Size, training: bool) -> Call:
-        """Return the cropping."""
-        return Call("crop", (), {"offset": self._offset(*sizes)})
-
-    def _offset(self, size: Size, reference: Size) -> tuple[int, int]:
-        """Return the number of rows above and of columns left of the window."""
-        if self.Mode == "custom":
-            return int(self.Location[1]) - 1, int(self.Location[0]) - 1
-        top, left = ((n - kept) // 2 for n, kept in zip(size.spatial, reference.spatial, strict=True))
-        return top, left
+    def location(self) -> np.ndarray:
+        """Return column and row of the window's upper-left corner, from 1; [] for the center."""
+        return self.Location
 
 
 @constructs(Crop2DLayer)
@@ -129,4 +147,67 @@ def crop2dLayer() -> None:
        Hyperparameters
               Mode: 'centercrop'
           Location: []
+    """
+
+
+def _crop_location() -> Rule:
+    return either(choice("centercrop"), row(integer(), 3, expand=False))
+
+
+class Crop3DLayer(CropLayer):
+    """Cuts a box out of 3-D images, as large as a second input."""
+
+    type_name = "Crop 3D"
+    base_name = "crop3d"
+    dimensions = 3
+    table = layer_table(
+        *ports("input"),
+        Option(
+            "cropLocation",
+            "centercrop",
+            _crop_location(),
+            "Column, row and layer of the box's first corner, from 1; or 'centercrop'.",
+            Group.HYPERPARAMETERS,
+            Argument.OPTIONAL,
+        ),
+    )
+
+    def description(self) -> str:
+        """Return e.g. "upper-left-front corner of cropping cuboid at [1 33 2]", or "center crop"."""
+        if isinstance(self.cropLocation, str):
+            return "center crop"
+        return f"upper-left-front corner of cropping cuboid at [{' '.join(map(str, self.cropLocation.tolist()))}]"
+
+    def location(self) -> np.ndarray:
+        """Return column, row and layer of the box's first corner, from 1; [] for the center."""
+        return EMPTY if isinstance(self.cropLocation, str) else self.cropLocation
+
+
+@constructs(Crop3DLayer)
+def crop3dLayer() -> None:
+    """Create a layer that cuts a box out of 3-D images, as large as the images of a second input.
+
+    The images come in at 'in', those that tell height, width and depth at 'ref'. Without an argument the box is taken
+    from the middle, where the numbers are odd one element nearer to the first row, column and layer;
+    ``crop3dLayer([x, y, z])`` takes it from column x, row y and layer z on.
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is not allowed or misspelt.
+
+    Examples
+    --------
+    >>> from mlnet import crop3dLayer
+    >>> crop3dLayer([1, 2, 1], Name='crop1')
+      Crop3DLayer with properties:
+    <BLANKLINE>
+                Name: 'crop1'
+           NumInputs: 2
+          InputNames: {'in'  'ref'}
+    <BLANKLINE>
+       Hyperparameters
+        cropLocation: [1 2 1]
     """

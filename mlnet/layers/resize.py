@@ -10,44 +10,40 @@ from mlnet.errors import OptionError
 from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, need_images, ports, spaced
 from mlnet.layers.crop import ReferenceLayer
 from mlnet.layers.shape import lengths_with_gap
-from mlnet.options import Argument, Group, Option, constructs
+from mlnet.options import Argument, Group, Option, Table, constructs
 from mlnet.rules import EMPTY, choice, either, empty, flag, integer, number, row
 
 _WAYS = ("Scale", "OutputSize", "EnableReferenceInput")
 _WAYS_TEXT = "Scale, OutputSize and EnableReferenceInput"
 
 
-class Resize2DLayer(ReferenceLayer):
-    """Resizes images."""
-
-    type_name = "Resize"
-    base_name = "resize"
-    table = layer_table(
+def resize_table(method: str, *names: str) -> Table:
+    """Return the table of resizing the dimensions ``names``; ``method`` is the one that interpolates."""
+    count, listed = len(names), f"{', '.join(names[:-1])} and {names[-1]}"
+    return layer_table(
         *ports("input"),
         Option(
             "Scale",
             EMPTY,
-            either(empty(), row(number(0, above=True), 2)),
-            "Factors of height and width; one number stands for both.",
+            either(empty(), row(number(0, above=True), count)),
+            f"Factors of {listed}; one number stands for {'both' if count == 2 else 'all'}.",
             Group.HYPERPARAMETERS,
         ),
         Option(
             "OutputSize",
             EMPTY,
-            either(empty(), lengths_with_gap("height", "width")),
-            "Height and width of the output; what is NaN follows from the shape of the input.",
+            either(empty(), lengths_with_gap(*names, gaps=count - 1)),
+            f"{listed.capitalize()} of the output; what is NaN follows from the shape of the input.",
             Group.HYPERPARAMETERS,
         ),
         Option(
             "EnableReferenceInput",
             False,
             flag(),
-            "Have a second input, 'ref', and resize to its height and width.",
+            f"Have a second input, 'ref', and resize to its {listed}.",
             Group.HYPERPARAMETERS,
         ),
-        Option(
-            "Method", "nearest", choice("nearest", "bilinear"), "How pixels are interpolated.", Group.HYPERPARAMETERS
-        ),
+        Option("Method", "nearest", choice("nearest", method), "How pixels are interpolated.", Group.HYPERPARAMETERS),
         Option(
             "GeometricTransformMode",
             "half-pixel",
@@ -64,6 +60,10 @@ class Resize2DLayer(ReferenceLayer):
         ),
     )
 
+
+class ResizeLayer(ReferenceLayer):
+    """Resizes images of two or three dimensions."""
+
     @property
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the inputs."""
@@ -78,8 +78,8 @@ class Resize2DLayer(ReferenceLayer):
         """Return e.g. "nearest resize with scale [2  2]"."""
         if self.EnableReferenceInput:
             return f"{self.Method} resize to the size of the reference input"
-        how, pair = ("with scale", self.Scale) if self.Scale.size else ("to size", self.OutputSize)
-        numbers = "  ".join("NaN" if math.isnan(n) else f"{n:g}" for n in pair.ravel())
+        how, lengths = ("with scale", self.Scale) if self.Scale.size else ("to size", self.OutputSize)
+        numbers = "  ".join("NaN" if math.isnan(n) else f"{n:g}" for n in lengths.ravel())
         return f"{self.Method} resize {how} [{numbers}]"
 
     def operation(self, *sizes: Size, training: bool) -> Call:
@@ -94,25 +94,40 @@ class Resize2DLayer(ReferenceLayer):
         return Call("resize", (), attributes)
 
     def new_size(self, *sizes: Size) -> tuple[int, ...]:
-        """Return the height and width that the options tell."""
+        """Return the height and width (and depth) that the options tell."""
         if not self._given():
             raise SizeError(f"one of {_WAYS_TEXT}", "none of them")
-        height, width = sizes[0].spatial
+        spatial = sizes[0].spatial
         if self.EnableReferenceInput:
-            rows, columns = sizes[1].spatial
+            new = sizes[1].spatial
         elif self.Scale.size:
-            rows, columns = math.floor(height * self.Scale[0]), math.floor(width * self.Scale[1])
+            new = tuple(math.floor(n * scale) for n, scale in zip(spatial, self.Scale, strict=True))
         else:
-            rows, columns = self.OutputSize.tolist()
-            rows = math.floor(height * columns / width + 0.5) if math.isnan(rows) else rows
-            columns = math.floor(width * rows / height + 0.5) if math.isnan(columns) else columns
-        if min(rows, columns) < 1:
-            raise SizeError("at least one pixel left after resizing", f"{rows}x{columns} from {sizes[0]}")
-        return int(rows), int(columns)
+            new = _with_ratio(spatial, self.OutputSize.tolist())
+        if min(new) < 1:
+            raise SizeError("at least one pixel left after resizing", f"{'x'.join(map(str, new))} from {sizes[0]}")
+        return new
 
     def _given(self) -> list[str]:
         """Return the options that tell the size."""
         return [name for name in _WAYS if np.any(getattr(self, name))]
+
+
+def _with_ratio(spatial: tuple[int, ...], lengths: list[float]) -> tuple[int, ...]:
+    """Return ``lengths`` with what is NaN filled in, so that the shape of ``spatial`` stays as far as possible."""
+    known = next(index for index, length in enumerate(lengths) if not math.isnan(length))
+    return tuple(
+        math.floor(n * lengths[known] / spatial[known] + 0.5) if math.isnan(length) else int(length)
+        for n, length in zip(spatial, lengths, strict=True)
+    )
+
+
+class Resize2DLayer(ResizeLayer):
+    """Resizes images."""
+
+    type_name = "Resize"
+    base_name = "resize"
+    table = resize_table("bilinear", "height", "width")
 
 
 @constructs(Resize2DLayer)

@@ -134,8 +134,8 @@ def permuteLayer() -> None:
     """
 
 
-def lengths_with_gap(*names: str) -> Rule:
-    """Return the rule of one positive integer for each of ``names``; one of them may be NaN or [], stored as NaN."""
+def lengths_with_gap(*names: str, gaps: int = 1) -> Rule:
+    """Return the rule of one positive integer for each of ``names``; ``gaps`` may be NaN or [], stored as NaN."""
     count = len(names)
 
     def convert(value: Any) -> np.ndarray:
@@ -144,13 +144,26 @@ def lengths_with_gap(*names: str) -> Rule:
         if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != count:
             raise Refused
         lengths = [math.nan if is_gap(each) else integer().convert(each) for each in value]
-        if sum(map(is_gap, lengths)) > 1:
+        if sum(map(is_gap, lengths)) not in (0, gaps):
             raise Refused
         return read_only(lengths)
 
     ones = [1] * (count - 1)
-    bad = (5, ones, [*ones, 1, 1], [0, *ones], [1.5, *ones], ["a", *ones], [math.nan] * count, "x", None)
-    return Rule(f"{count} positive integers ({', '.join(names)}), one of which may be NaN", convert, bad)
+    bad: tuple[Any, ...] = (
+        5,
+        ones,
+        [*ones, 1, 1],
+        [0, *ones],
+        [1.5, *ones],
+        ["a", *ones],
+        [math.nan] * count,
+        "x",
+        None,
+    )
+    if gaps > 1:
+        bad = (*bad, [math.nan, *ones])
+    open_ones = {1: "one", 2: "two"}[gaps]
+    return Rule(f"{count} positive integers ({', '.join(names)}), {open_ones} of which may be NaN", convert, bad)
 
 
 def is_gap(length: Any) -> bool:

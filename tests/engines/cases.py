@@ -179,6 +179,8 @@ CASES: list[Case] = [
     Case("fully_connected", ((2, 3, 1, 2), (4, 6), (4, 1))),
     Case("fully_connected", ((2, 3, 2, 4, 2), (4, 48), (4, 1))),
     Case("fully_connected", ((2, 1, 1, 6), (4, 6), (4, 1))),
+    Case("fully_connected", ((2, 3, 2, 4, 2), (5, 48), (5, 1))),
+    Case("fully_connected", ((2, 3, 4), (5, 12), (5, 1))),
     *_batch_normalization(),
     *_group_normalizations(),
     *_whitening(),
@@ -196,6 +198,16 @@ CASES: list[Case] = [
         Case(operation, (shape,))
         for operation in ("global_average_pooling", "global_max_pooling")
         for shape in [(2, 3, 4, 5), (1, 1, 1, 1), (3, 5, 1, 2)]
+    ],
+    *[
+        Case("adaptive_average_pooling", (shape,), {"size": size})
+        for shape, size in [
+            ((2, 6, 8, 3), (3, 2)),
+            ((2, 7, 5, 3), (3, 4)),
+            ((2, 3, 2, 1), (5, 2)),
+            ((1, 1, 1, 1), (1, 1)),
+            ((2, 5, 4, 3, 2), (2, 4, 2)),
+        ]
     ],
     Case(
         "normalize_input",

@@ -252,3 +252,14 @@ def softmax(x):
 
 def _each(x, function):
     return np.array([function(value) for value in x.ravel()]).reshape(x.shape)
+
+
+def adaptive_average_pooling(x, *, size):
+    y = np.zeros((len(x), *size, x.shape[-1]))
+    for place in np.ndindex(*size):
+        window = [
+            slice(math.floor(i * length / n), math.ceil((i + 1) * length / n))
+            for i, n, length in zip(place, size, x.shape[1:-1], strict=True)
+        ]
+        y[(slice(None), *place)] = x[(slice(None), *window)].mean(axis=tuple(range(1, x.ndim - 1)))
+    return y

@@ -10,6 +10,7 @@ import torch
 
 from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy import pooling1d, pooling3d
+from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.errors import DataError
 
 from .gradients import check_gradients, scattered
@@ -182,3 +183,20 @@ def test_a_sequence_shorter_than_the_pool_is_named(name):
 def test_a_sequence_without_steps_is_named(name):
     with pytest.raises(DataError, match="Observation 1 of the mini-batch: needs at least 1 time step, but got 0"):
         OPERATIONS[name].forward(draw((2, 5, 2)), lengths=np.array([0, 5]), workspace=Workspace())
+
+
+@pytest.mark.parametrize(
+    "spatial, size", [((6, 8), (3, 2)), ((7, 5), (3, 4)), ((3, 2), (5, 2)), ((5, 4, 3), (2, 4, 2))]
+)
+def test_adaptive_pooling_is_that_of_pytorch(spatial, size):
+    x = draw((2, *spatial, 3))
+    operation, workspace = NumpyEngine().operation("adaptive_average_pooling"), Workspace()
+    y, saved = operation.forward(x, size=size, workspace=workspace)
+    d_y = draw(y.shape, 1)
+    (d_x,) = operation.backward(saved, d_y, wanted=(True,), workspace=workspace)
+    first, back = (0, x.ndim - 1, *range(1, x.ndim - 1)), (0, *range(2, x.ndim), 1)
+    tensor = torch.from_numpy(np.ascontiguousarray(x.transpose(first))).requires_grad_()
+    expected = getattr(torch.nn.functional, f"adaptive_avg_pool{len(size)}d")(tensor, size)
+    expected.backward(torch.from_numpy(np.ascontiguousarray(d_y.transpose(first))))
+    np.testing.assert_allclose(y, expected.detach().numpy().transpose(back), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(d_x, tensor.grad.numpy().transpose(back), rtol=1e-10, atol=1e-12)

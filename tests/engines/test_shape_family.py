@@ -27,6 +27,7 @@ NEAREST = [
     for rounding in ("round", "floor", "onnx-10")
 ]
 MODES = [*NEAREST, ("bilinear", "half-pixel", "round"), ("bilinear", "asymmetric", "round")]
+TRILINEAR = ("trilinear", "half-pixel", "round")
 SIZES = [
     ((5, 4), (10, 8), None),
     ((5, 4), (7, 9), None),
@@ -67,6 +68,9 @@ CASES: list[tuple[str, list[tuple[int, ...]], dict[str, Any]]] = [
         for (old, new, scale), mode in zip(SIZES, [*MODES, MODES[6]], strict=True)
     ],
     ("resize", [(2, 4, 3, 2), (2, 6, 5, 1)], resizing((6, 5), None, MODES[6])),
+    ("resize", [(2, 4, 3, 5, 2)], resizing((3, 6, 7), None, TRILINEAR)),
+    ("resize", [(2, 4, 3, 5, 2), (2, 2, 2, 3, 1)], resizing((2, 2, 3), None, MODES[0])),
+    ("crop", [(2, 5, 6, 4, 3), (2, 3, 2, 3, 1)], {"offset": (1, 3, 0)}),
 ]
 every_case = pytest.mark.parametrize(
     "name, shapes, attributes",
@@ -228,6 +232,11 @@ def test_crop_takes_the_window():
     np.testing.assert_array_equal(y, x[:, 1:4, 3:5])
 
 
+def test_crop_takes_the_box():
+    x, reference = arrays_of([(2, 5, 6, 4, 3), (2, 3, 2, 3, 1)])
+    np.testing.assert_array_equal(forward("crop", x, reference, offset=(1, 3, 1)), x[:, 1:4, 3:5, 1:])
+
+
 # ----- resizing
 
 
@@ -283,6 +292,31 @@ def test_resize_is_that_of_pytorch(old, new, scale, theirs, ours):
     (d_x,) = operation.backward(saved, d_output, wanted=(True,), workspace=workspace)
     np.testing.assert_allclose(y, expected.detach().numpy().transpose(0, 2, 3, 1), rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(d_x, images.grad.numpy().transpose(0, 2, 3, 1), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("old, new, scale", [((4, 3, 5), (3, 6, 7), None), ((2, 3, 4), (3, 4, 2), (1.5, 1.6, 0.5))])
+@pytest.mark.parametrize(
+    "theirs, ours",
+    [
+        ("trilinear", TRILINEAR),
+        ("nearest", ("nearest", "asymmetric", "floor")),
+        ("nearest-exact", ("nearest", "half-pixel", "round")),
+    ],
+)
+def test_resize_of_boxes_is_that_of_pytorch(old, new, scale, theirs, ours):
+    (x,) = arrays_of([(2, *old, 3)])
+    images = torch.tensor(x.transpose(0, 4, 1, 2, 3), requires_grad=True)
+    how: dict[str, Any] = {"size": new} if scale is None else {"scale_factor": scale}
+    if theirs == "trilinear":
+        how["align_corners"] = False
+    expected = torch.nn.functional.interpolate(images, mode=theirs, **how)
+    d_output = np.random.default_rng(5).standard_normal((2, *new, 3))
+    expected.backward(torch.tensor(d_output.transpose(0, 4, 1, 2, 3)))
+    operation, workspace = OPERATIONS["resize"], Workspace()
+    y, saved = operation.forward(x, **resizing(new, scale, ours), workspace=workspace)
+    (d_x,) = operation.backward(saved, d_output, wanted=(True,), workspace=workspace)
+    np.testing.assert_allclose(y, expected.detach().numpy().transpose(0, 2, 3, 4, 1), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(d_x, images.grad.numpy().transpose(0, 2, 3, 4, 1), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", MODES, ids="-".join)

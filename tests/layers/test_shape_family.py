@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from mlnet.engines.base import Engine, Operation, Workspace
-from mlnet.engines.numpy import crop, resize, shape, spatial_dropout
+from mlnet.engines.numpy import adaptive_pooling, crop, resize, shape, spatial_dropout
 from mlnet.engines.program import Program, StepPlan
 from mlnet.errors import OptionError, UnknownNameError
+from mlnet.layers.adaptive_pooling import adaptiveAveragePooling2dLayer
 from mlnet.layers.base import Size, SizeError
-from mlnet.layers.crop import crop2dLayer
+from mlnet.layers.crop import crop2dLayer, crop3dLayer
 from mlnet.layers.folding import identityLayer, sequenceFoldingLayer, sequenceUnfoldingLayer
 from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
+from mlnet.layers.resize3d import resize3dLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
 from mlnet.layers.spatial_dropout import spatialDropoutLayer
 from mlnet.network.compile import as_node
@@ -24,13 +26,14 @@ from mlnet.network.names import automatic_names
 
 OPERATIONS = {
     name: Operation(forward, getattr(module, f"{name}_backward"))
-    for module in (shape, resize, crop, spatial_dropout)
+    for module in (shape, resize, crop, spatial_dropout, adaptive_pooling)
     for name, forward in vars(module).items()
     if hasattr(module, f"{name}_backward")
 }
 IMAGES, FEATURES = Size("SSC", (6, 4, 8)), Size("C", (6,))
 SEQUENCES, VIDEOS = Size("CT", (6,)), Size("SSCT", (6, 4, 8))
 SMALL = Size("SSC", (3, 2, 5))
+BOXES, BOX_VIDEOS, SMALL_BOXES = Size("SSSC", (6, 4, 5, 2)), Size("SSSCT", (6, 4, 5, 2)), Size("SSSC", (3, 2, 4, 3))
 LAYERS = {
     "flatten": flattenLayer(),
     "permute": permuteLayer([2, 1, 3]),
@@ -39,6 +42,9 @@ LAYERS = {
     "space_to_depth": spaceToDepthLayer(2),
     "crop": crop2dLayer("centercrop"),
     "resize": resize2dLayer(Scale=2),
+    "crop3d": crop3dLayer([1, 2, 1]),
+    "resize3d": resize3dLayer(Scale=2),
+    "adaptive": adaptiveAveragePooling2dLayer(3),
     "spatial_dropout": spatialDropoutLayer(0.3),
     "folding": sequenceFoldingLayer(),
     "unfolding": sequenceUnfoldingLayer(),
@@ -93,6 +99,16 @@ def run(layer, *sizes, count=3):
         (resize2dLayer(OutputSize=[np.nan, 7]), [IMAGES], Size("SSC", (11, 7, 8))),
         (resize2dLayer(OutputSize=[3, np.nan]), [IMAGES], Size("SSC", (3, 2, 8))),
         (resize2dLayer(EnableReferenceInput=True), [IMAGES, SMALL], Size("SSC", (3, 2, 8))),
+        (resize2dLayer(EnableReferenceInput=True), [VIDEOS, VIDEOS], VIDEOS),
+        (crop3dLayer(), [BOXES, SMALL_BOXES], Size("SSSC", (3, 2, 4, 2))),
+        (crop3dLayer([3, 4, 2]), [BOXES, SMALL_BOXES], Size("SSSC", (3, 2, 4, 2))),
+        (crop3dLayer("centercrop"), [BOX_VIDEOS, BOX_VIDEOS], BOX_VIDEOS),
+        (resize3dLayer(Scale=[1.5, 0.7, 2]), [BOXES], Size("SSSC", (9, 2, 10, 2))),
+        (resize3dLayer(OutputSize=[5, 7, 3], Method="trilinear"), [BOX_VIDEOS], Size("SSSCT", (5, 7, 3, 2))),
+        (resize3dLayer(OutputSize=[np.nan, 8, np.nan]), [BOXES], Size("SSSC", (12, 8, 10, 2))),
+        (resize3dLayer(EnableReferenceInput=True), [BOXES, SMALL_BOXES], Size("SSSC", (3, 2, 4, 2))),
+        (adaptiveAveragePooling2dLayer([4, 3]), [IMAGES], Size("SSC", (4, 3, 8))),
+        (adaptiveAveragePooling2dLayer(7), [VIDEOS], Size("SSCT", (7, 7, 8))),
         (spatialDropoutLayer(), [IMAGES], IMAGES),
         (spatialDropoutLayer(), [FEATURES], FEATURES),
         (sequenceFoldingLayer(), [VIDEOS], VIDEOS),
@@ -132,6 +148,17 @@ def test_the_size_rule_is_what_the_engine_puts_out(layer, sizes, expected):
         (resize2dLayer(Scale=0.2), [IMAGES], "at least one pixel left after resizing", "1x0 from 6x4x8"),
         (resize2dLayer(Scale=2), [FEATURES], "images (height x width x channels)", "6 features"),
         (resize2dLayer(), [IMAGES], "one of Scale, OutputSize and EnableReferenceInput", "none of them"),
+        (crop3dLayer(), [SMALL_BOXES, BOXES], "images that have room for 6x4x5 pixels", "3x2x4x3"),
+        (
+            crop3dLayer([1, 1, 3]),
+            [BOXES, SMALL_BOXES],
+            "images that have room for 3x2x4 pixels with the corner at [1  1  3]",
+            "6x4x5x2",
+        ),
+        (crop3dLayer(), [BOXES, IMAGES], "3-D images (height x width x depth x channels)", "6x4x8"),
+        (resize3dLayer(Scale=2), [IMAGES], "3-D images (height x width x depth x channels)", "6x4x8"),
+        (resize3dLayer(Scale=0.2), [BOXES], "at least one pixel left after resizing", "1x0x1 from 6x4x5x2"),
+        (adaptiveAveragePooling2dLayer(2), [FEATURES], "images (height x width x channels)", "6 features"),
         (sequenceFoldingLayer(), [IMAGES], "sequences", "6x4x8"),
         (sequenceUnfoldingLayer(), [FEATURES, VIDEOS], "sequences", "6 features"),
     ],
@@ -165,6 +192,15 @@ def test_sizes_that_do_not_fit(layer, sizes, needed, came):
             "Resize",
             "nearest resize to the size of the reference input",
             "resize",
+        ),
+        (crop3dLayer(), "Crop 3D", "center crop", "crop3d"),
+        (crop3dLayer([1, 33, 2]), "Crop 3D", "upper-left-front corner of cropping cuboid at [1 33 2]", "crop3d"),
+        (resize3dLayer(Scale=2), "3-D Resize", "nearest resize with scale [2  2  2]", "resize3d"),
+        (
+            adaptiveAveragePooling2dLayer(7),
+            "2-D Adaptive Average Pooling",
+            "2-D adaptive average pooling with output size [7  7]",
+            "adaptiveavgpool2d",
         ),
         (spatialDropoutLayer(), "Spatial Dropout", "50% spatial dropout", "spatialdropout"),
         (sequenceFoldingLayer(), "Sequence Folding", "Sequence folding", "seqfold"),
@@ -227,6 +263,8 @@ def test_ways_to_give_the_options():
     assert spatialDropoutLayer(Probability=0.25).Probability == spatialDropoutLayer(0.25).Probability
     layer = resize2dLayer("OutputSize", [128, 128], "Method", "Bilinear")
     assert (layer.Scale.size, layer.OutputSize.tolist(), layer.Method) == (0, [128, 128], "bilinear")
+    assert crop3dLayer("Center", "Name", "c").cropLocation == crop3dLayer(Name="c").cropLocation == "centercrop"
+    assert crop3dLayer("Name", "c").Name == crop3dLayer([1, 2, 3], "Name", "c").Name == "c"
     defaults = resize2dLayer(Scale=2)
     assert (defaults.Method, defaults.GeometricTransformMode) == ("nearest", "half-pixel")
     assert (defaults.NearestRoundingMode, defaults.EnableReferenceInput) == ("round", False)
@@ -264,6 +302,13 @@ def test_the_center(old, kept, first):
 def test_a_location_is_column_and_row_from_one():
     x, y = run(crop2dLayer([3, 2]), IMAGES, SMALL)
     np.testing.assert_array_equal(y, x[:, 1:4, 2:4])
+
+
+def test_a_location_in_3d_is_column_row_and_layer_from_one():
+    x, y = run(crop3dLayer([3, 2, 1]), BOXES, SMALL_BOXES)
+    np.testing.assert_array_equal(y, x[:, 1:4, 2:4, 0:4])
+    x, y = run(crop3dLayer(), BOXES, SMALL_BOXES)
+    np.testing.assert_array_equal(y, x[:, 1:4, 1:3, 0:4])
 
 
 def test_resizing_to_a_reference_is_resizing_to_its_size():

@@ -1,4 +1,4 @@
-"""Cropping images to the height and width of others."""
+"""Cropping images to the size of others."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ class CropState(NamedTuple):
 
 
 def crop(
-    x: np.ndarray, reference: np.ndarray, *, offset: tuple[int, int], workspace: Workspace
+    x: np.ndarray, reference: np.ndarray, *, offset: tuple[int, ...], workspace: Workspace
 ) -> tuple[np.ndarray, CropState]:
     """Return the window of x (N, H, W, C) that starts at ``offset`` and is as high and wide as ``reference``.
 
-    ``y[n, i, j, c] = x[n, i + offset[0], j + offset[1], c]``. The values of ``reference`` do not matter.
+    ``y[n, i, j, c] = x[n, i + offset[0], j + offset[1], c]``; 3-D images (N, H, W, D, C) have three offsets. The values
+    of ``reference`` do not matter.
     """
-    top, left = offset
-    height, width = reference.shape[1:3]
-    window = (slice(None), slice(top, top + height), slice(left, left + width))
-    output = workspace.empty("output", (len(x), height, width, x.shape[3]), x.dtype)
+    spatial = reference.shape[1:-1]
+    starts = zip(offset, spatial, strict=True)
+    window = (slice(None), *[slice(start, start + length) for start, length in starts])
+    output = workspace.empty("output", (len(x), *spatial, x.shape[-1]), x.dtype)
     np.copyto(output, x[window])
     return output, CropState(window, x.shape, reference.shape)
 

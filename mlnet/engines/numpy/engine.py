@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from mlnet.engines.base import Engine, Loss, Operation
 from mlnet.engines.numpy import (
     activation,
+    adaptive_pooling,
     combination,
     convolution,
     convolution1d,
@@ -44,6 +45,7 @@ from mlnet.engines.program import Program
 
 _MODULES = (
     activation,
+    adaptive_pooling,
     unpooling,
     transposed_convolution,
     pooling3d,
