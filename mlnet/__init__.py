@@ -44,6 +44,7 @@ _NAMES_OF = {
     "layers.pooling": "averagePooling2dLayer globalAveragePooling2dLayer globalMaxPooling2dLayer maxPooling2dLayer",
     "layers.pooling1d": "averagePooling1dLayer globalAveragePooling1dLayer globalMaxPooling1dLayer maxPooling1dLayer",
     "layers.pooling3d": "averagePooling3dLayer globalAveragePooling3dLayer globalMaxPooling3dLayer maxPooling3dLayer",
+    "layers.quadratic": "quadraticLayer",
     "layers.recurrent": "bilstmLayer gruLayer lstmLayer lstmProjectedLayer",
     "layers.resize": "depthToSpace2dLayer resize2dLayer spaceToDepthLayer",
     "layers.resize3d": "resize3dLayer",

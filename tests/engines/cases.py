@@ -179,7 +179,6 @@ CASES: list[Case] = [
     Case("fully_connected", ((2, 3, 1, 2), (4, 6), (4, 1))),
     Case("fully_connected", ((2, 3, 2, 4, 2), (4, 48), (4, 1))),
     Case("fully_connected", ((2, 1, 1, 6), (4, 6), (4, 1))),
-    Case("fully_connected", ((2, 3, 2, 4, 2), (5, 48), (5, 1))),
     Case("fully_connected", ((2, 3, 4), (5, 12), (5, 1))),
     *_batch_normalization(),
     *_group_normalizations(),
@@ -198,6 +197,10 @@ CASES: list[Case] = [
         Case(operation, (shape,))
         for operation in ("global_average_pooling", "global_max_pooling")
         for shape in [(2, 3, 4, 5), (1, 1, 1, 1), (3, 5, 1, 2)]
+    ],
+    *[
+        Case("quadratic", (x,), {"size": size})
+        for x, size in [((3, 4), (10,)), ((2, 1), (1,)), ((2, 5, 1, 1), (15, 1, 1)), ((2, 1, 1, 3), (1, 1, 6))]
     ],
     *[
         Case("adaptive_average_pooling", (shape,), {"size": size})

@@ -263,3 +263,9 @@ def adaptive_average_pooling(x, *, size):
         ]
         y[(slice(None), *place)] = x[(slice(None), *window)].mean(axis=tuple(range(1, x.ndim - 1)))
     return y
+
+
+def quadratic(x, *, size):
+    elements = x.reshape(len(x), math.prod(x.shape[1:])).T
+    products = [elements[i] * elements[j] for j in range(len(elements)) for i in range(j + 1)]
+    return np.stack(products, axis=1).reshape(len(x), *size)

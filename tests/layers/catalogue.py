@@ -37,6 +37,7 @@ REQUIRED: dict[str, tuple[Any, ...]] = {
     "tanhLayer": (),
     "sigmoidLayer": (),
     "softmaxLayer": (),
+    "quadraticLayer": (),
     "maxPooling2dLayer": (3,),
     "averagePooling2dLayer": (3,),
     "maxUnpooling2dLayer": (),

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from mlnet.engines.base import Engine, Operation, Workspace
-from mlnet.engines.numpy import adaptive_pooling, crop, resize, shape, spatial_dropout
+from mlnet.engines.numpy import adaptive_pooling, crop, quadratic, resize, shape, spatial_dropout
 from mlnet.engines.program import Program, StepPlan
 from mlnet.errors import OptionError, UnknownNameError
 from mlnet.layers.adaptive_pooling import adaptiveAveragePooling2dLayer
 from mlnet.layers.base import Size, SizeError
 from mlnet.layers.crop import crop2dLayer, crop3dLayer
 from mlnet.layers.folding import identityLayer, sequenceFoldingLayer, sequenceUnfoldingLayer
+from mlnet.layers.quadratic import quadraticLayer
 from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
 from mlnet.layers.resize3d import resize3dLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer, reshapeLayer
@@ -26,7 +27,7 @@ from mlnet.network.names import automatic_names
 
 OPERATIONS = {
     name: Operation(forward, getattr(module, f"{name}_backward"))
-    for module in (shape, resize, crop, spatial_dropout, adaptive_pooling)
+    for module in (shape, resize, crop, spatial_dropout, adaptive_pooling, quadratic)
     for name, forward in vars(module).items()
     if hasattr(module, f"{name}_backward")
 }
@@ -44,6 +45,7 @@ LAYERS = {
     "resize": resize2dLayer(Scale=2),
     "crop3d": crop3dLayer([1, 2, 1]),
     "resize3d": resize3dLayer(Scale=2),
+    "quadratic": quadraticLayer(),
     "adaptive": adaptiveAveragePooling2dLayer(3),
     "spatial_dropout": spatialDropoutLayer(0.3),
     "folding": sequenceFoldingLayer(),
@@ -108,6 +110,10 @@ def run(layer, *sizes, count=3):
         (resize3dLayer(OutputSize=[np.nan, 8, np.nan]), [BOXES], Size("SSSC", (12, 8, 10, 2))),
         (resize3dLayer(EnableReferenceInput=True), [BOXES, SMALL_BOXES], Size("SSSC", (3, 2, 4, 2))),
         (adaptiveAveragePooling2dLayer([4, 3]), [IMAGES], Size("SSC", (4, 3, 8))),
+        (quadraticLayer(), [FEATURES], Size("C", (21,))),
+        (quadraticLayer(), [SEQUENCES], Size("CT", (21,))),
+        (quadraticLayer(), [Size("SSC", (3, 1, 1))], Size("SSC", (6, 1, 1))),
+        (quadraticLayer(), [Size("SSC", (1, 1, 1))], Size("SSC", (1, 1, 1))),
         (adaptiveAveragePooling2dLayer(7), [VIDEOS], Size("SSCT", (7, 7, 8))),
         (spatialDropoutLayer(), [IMAGES], IMAGES),
         (spatialDropoutLayer(), [FEATURES], FEATURES),
@@ -159,6 +165,7 @@ def test_the_size_rule_is_what_the_engine_puts_out(layer, sizes, expected):
         (resize3dLayer(Scale=2), [IMAGES], "3-D images (height x width x depth x channels)", "6x4x8"),
         (resize3dLayer(Scale=0.2), [BOXES], "at least one pixel left after resizing", "1x0x1 from 6x4x5x2"),
         (adaptiveAveragePooling2dLayer(2), [FEATURES], "images (height x width x channels)", "6 features"),
+        (quadraticLayer(), [IMAGES], "elements along one dimension", "6x4x8"),
         (sequenceFoldingLayer(), [IMAGES], "sequences", "6x4x8"),
         (sequenceUnfoldingLayer(), [FEATURES, VIDEOS], "sequences", "6 features"),
     ],
@@ -290,6 +297,12 @@ def test_a_missing_argument(make):
 
 
 # ----- what layers compute
+
+
+def test_products_of_pairs_are_in_the_order_of_the_documentation():
+    x, y = run(quadraticLayer(), Size("C", (3,)))
+    a, b, c = x.T
+    np.testing.assert_array_equal(y.T, [a * a, a * b, b * b, a * c, b * c, c * c])
 
 
 @pytest.mark.parametrize("old, kept, first", [(6, 2, 2), (5, 2, 1), (5, 3, 1), (4, 1, 1), (4, 4, 0)])

@@ -54,7 +54,10 @@ ELSEWHERE = (
 BETWEEN = [n for n in REQUIRED if not isinstance(make(n), ELSEWHERE) and not re.search("1d|3d", n)]
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [
-    (name, size) for name in BETWEEN for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)
+    (name, size)
+    for name in BETWEEN
+    for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)
+    if (name, size.dims) != ("quadraticLayer", (6, 5, 3))  # needs elements along one dimension
 ]
 
 

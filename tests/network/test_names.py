@@ -34,6 +34,7 @@ BASES = {
     "tanhLayer": "tanh",
     "sigmoidLayer": "sigmoid",
     "softmaxLayer": "softmax",
+    "quadraticLayer": "quadratic",
     "maxPooling2dLayer": "maxpool",
     "averagePooling2dLayer": "avgpool2d",
     "maxUnpooling2dLayer": "maxunpool",
