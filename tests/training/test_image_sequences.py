@@ -1,4 +1,4 @@
-"""Layers that change height and width, in sequences of images: every time step is computed by itself."""
+"""Layers that pool, crop, resize and join, in sequences of images: every time step is computed by itself."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import pytest
 
 from mlnet import (
     adaptiveAveragePooling2dLayer,
+    additionLayer,
     addLayers,
     averagePooling2dLayer,
     averagePooling3dLayer,
+    concatenationLayer,
     connectLayers,
     convolution2dLayer,
     convolution3dLayer,
@@ -22,6 +24,7 @@ from mlnet import (
     layerGraph,
     maxPooling2dLayer,
     maxPooling3dLayer,
+    multiplicationLayer,
     regressionLayer,
     resize2dLayer,
     resize3dLayer,
@@ -47,6 +50,10 @@ OPTIONS = trainingOptions("sgdm", MaxEpochs=1, MiniBatchSize=2, InitialLearnRate
         ([6, 5, 2], resize2dLayer(EnableReferenceInput=True), SMALLER),
         ([6, 5, 2], crop2dLayer("centercrop"), SMALLER),
         ([6, 5, 2], crop2dLayer([2, 3]), SMALLER),
+        ([6, 5, 2], concatenationLayer(1, 2), maxPooling2dLayer([2, 1], Name="small")),
+        ([6, 5, 2], concatenationLayer(3, 2), averagePooling2dLayer(3, Padding="same", Name="small")),
+        ([6, 5, 2], additionLayer(2), globalAveragePooling2dLayer(Name="small")),
+        ([6, 5, 2], multiplicationLayer(2), maxPooling2dLayer([6, 1], Name="small")),
         ([6, 5, 2], depthToSpace2dLayer([1, 2]), None),
         ([6, 5, 2], spaceToDepthLayer(2), None),
         ([4, 3, 3, 2], averagePooling3dLayer(2, Padding=1, PaddingValue="mean"), None),
@@ -54,6 +61,7 @@ OPTIONS = trainingOptions("sgdm", MaxEpochs=1, MiniBatchSize=2, InitialLearnRate
         ([4, 3, 3, 2], resize3dLayer(OutputSize=[5, 2, 4], Method="trilinear"), None),
         ([4, 3, 3, 2], resize3dLayer(EnableReferenceInput=True), SMALLER3),
         ([4, 3, 3, 2], crop3dLayer(), SMALLER3),
+        ([4, 3, 3, 2], concatenationLayer(3, 2), maxPooling3dLayer([1, 1, 3], Name="small")),
         ([4, 3, 3, 2], crop3dLayer([2, 1, 2]), SMALLER3),
     ],
     ids=lambda value: getattr(value, "constructor_name", None),
@@ -68,7 +76,7 @@ def test_every_time_step_is_computed_by_itself(size, layer, reference):
     lgraph = layerGraph([*first, layer.replaced(Name="layer"), fullyConnectedLayer(1), regressionLayer()])
     if reference is not None:
         lgraph = addLayers(lgraph, reference)
-        lgraph = connectLayers(connectLayers(lgraph, "conv", "small"), "small", "layer/ref")
+        lgraph = connectLayers(connectLayers(lgraph, "conv", "small"), "small", f"layer/{layer.inputs[1]}")
     net = trainNetwork(x, y, lgraph, OPTIONS)
     for found, each in zip(net.predict(x), x, strict=True):
         for step in range(each.shape[-1]):
