@@ -5,19 +5,28 @@ from __future__ import annotations
 from mlnet import (
     LayerArray,
     batchNormalizationLayer,
+    bilstmLayer,
     classificationLayer,
     convolution2dLayer,
+    crop2dLayer,
     crossChannelNormalizationLayer,
+    depthConcatenationLayer,
     dropoutLayer,
     featureInputLayer,
     fullyConnectedLayer,
     globalAveragePooling2dLayer,
     imageInputLayer,
     leakyReluLayer,
+    lstmLayer,
     maxPooling2dLayer,
+    regressionLayer,
     reluLayer,
+    scalingLayer,
+    sequenceInputLayer,
     softmaxLayer,
+    softplusLayer,
     tanhLayer,
+    transposedConv2dLayer,
 )
 from mlnet.layers.base import Layer
 
@@ -51,7 +60,7 @@ def squeezenet_end():
         reluLayer(Name="fire9-relu_expand1x1"),
         convolution2dLayer(3, 256, NumChannels=64, Padding=1, Name="fire9-expand3x3"),
         reluLayer(Name="fire9-relu_expand3x3"),
-        Described("fire9-concat", "Depth concatenation", "Depth concatenation of 2 inputs"),
+        depthConcatenationLayer(2, Name="fire9-concat"),
         dropoutLayer(Name="drop9"),
         convolution2dLayer(1, 1000, NumChannels=512, Name="conv10"),
         reluLayer(Name="relu_conv10"),
@@ -133,15 +142,14 @@ def custom_types():
     for number in range(1, 6):
         layers.append(convolution(f"incon{number}", [32, 1], 128, Stride=[2, 1], Padding="same"))
         layers.append(parametric(f"inact{number}", 128))
-    transposed = "340 1x1 transposed convolutions with stride [1  1] and cropping 'same'"
     return [
         *layers,
         convolution("bcon", [32, 1], 8, Padding="same"),
         parametric("bact", 8),
         convolution("dummy1", [33, 1], 1),
         convolution("dummy2", [33, 1], 1),
-        Described("outcrop", "Crop 2D", "upper-left corner of cropping rectangle at [1 33]"),
-        Described("outcon0", "Transposed Convolution", transposed),
+        crop2dLayer([1, 33], Name="outcrop"),
+        transposedConv2dLayer(1, 340, Cropping="same", Name="outcon0"),
         Described("outact0", "nn_My_Exp_Layer", "Exponential layer with Name channels"),
         Described("Poiss", "Regression Output", "Poisson loss"),
     ]
@@ -172,9 +180,9 @@ def actor():
         reluLayer(Name="body_output"),
         fullyConnectedLayer(1, Name="fc_mean"),
         tanhLayer(Name="tanh"),
-        Described("scale", "Scaling", "Scaling"),
+        scalingLayer(Name="scale"),
         fullyConnectedLayer(1, Name="fc_std"),
-        Described("std", "Softplus", "Softplus"),
+        softplusLayer(Name="std"),
     ]
 
 
@@ -188,10 +196,23 @@ def max_pool():
 
 
 LAYER_ARRAYS = {
+    "layers_bilstm_classification": lambda: [
+        sequenceInputLayer(12),
+        bilstmLayer(100, OutputMode="last"),
+        fullyConnectedLayer(9),
+        softmaxLayer(),
+        classificationLayer(),
+    ],
     "layers_classification_page": lambda: [*digits(5, 20, max_pool()), classificationLayer()],
     "layers_custom_types": custom_types,
     "layers_digits_basic_cnn": lambda: [*digits(3, 25, max_pool()), classificationLayer()],
     "layers_global_average_pooling": lambda: digits(5, 20, globalAveragePooling2dLayer()),
+    "layers_lstm_regression": lambda: [
+        sequenceInputLayer(4, Normalization="rescale-symmetric"),
+        lstmLayer(150, OutputMode="last"),
+        fullyConnectedLayer(1),
+        regressionLayer(),
+    ],
     "layers_page": page,
     "layers_pinn_tanh": lambda: [
         featureInputLayer(2),

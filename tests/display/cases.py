@@ -9,6 +9,7 @@ import numpy as np
 from mlnet import (
     SeriesNetwork,
     addLayers,
+    additionLayer,
     averagePooling2dLayer,
     batchNormalizationLayer,
     categorical,
@@ -18,10 +19,12 @@ from mlnet import (
     connectLayers,
     convolution2dLayer,
     crossChannelNormalizationLayer,
+    depthConcatenationLayer,
     dicePixelClassificationLayer,
     dropoutLayer,
     eluLayer,
     featureInputLayer,
+    flattenLayer,
     focalLossLayer,
     fullyConnectedLayer,
     globalAveragePooling2dLayer,
@@ -29,10 +32,14 @@ from mlnet import (
     imageInputLayer,
     layerGraph,
     leakyReluLayer,
+    lstmLayer,
     maxPooling2dLayer,
+    maxUnpooling2dLayer,
     pixelClassificationLayer,
+    quadraticLayer,
     regressionLayer,
     reluLayer,
+    sequenceInputLayer,
     sigmoidLayer,
     softmaxLayer,
     tanhLayer,
@@ -80,12 +87,6 @@ class LSTMLayer(Layer):
     )
 
 
-class AdditionLayer(Layer):
-    """Stand-in: several inputs."""
-
-    table = layer_table(shown("NumInputs", 2), shown("InputNames", ["in1", "in2"]))
-
-
 def actor_critic():
     """Return a graph with two inputs and 801 learnables, all of them set."""
     full = [(25, 4), (25, 25), (1, 25)]
@@ -103,7 +104,7 @@ def untrained_series():
 SUMMARIES = {"summary_two_inputs": actor_critic, "summary_untrained": untrained_series}
 
 BLOCKS = {
-    "addition_stand_in": lambda: AdditionLayer(Name="add_1"),
+    "addition": lambda: additionLayer(2, Name="add_1"),
     "average_pooling": lambda: averagePooling2dLayer(
         [3, 2],
         Padding=[0, 0, 1, 1],
@@ -133,10 +134,12 @@ BLOCKS = {
     ),
     "cross_channel_normalization": lambda: crossChannelNormalizationLayer(5, K=1),
     "dice_pixel_classification": lambda: dicePixelClassificationLayer(Name="dice", Classes=["sky", "road"]),
+    "depth_concatenation": lambda: depthConcatenationLayer(2, Name="concat_1"),
     "dropout": lambda: dropoutLayer(0.4, Name="drop1"),
     "elu": lambda: eluLayer(Name="elu1"),
     "feature_input_zscore": lambda: featureInputLayer(4, Normalization="zscore"),
     "focal_loss": lambda: focalLossLayer(Name="focal", Alpha=0.5),
+    "flatten": lambda: flattenLayer(Name="flatten1"),
     "fully_connected": lambda: fullyConnectedLayer(1),
     "fully_connected_trained": lambda: trained(
         fullyConnectedLayer(10, Name="fc"), InputSize=64, Weights=(10, 64), Bias=(10, 1)
@@ -148,13 +151,18 @@ BLOCKS = {
         imageInputLayer([28, 28, 3], Normalization="rescale-zero-one", Name="in"), Max=255, Min=(1, 1, 3)
     ),
     "leaky_relu": lambda: leakyReluLayer(0.1, Name="leaky1"),
+    "lstm_last": lambda: lstmLayer(150, OutputMode="last"),
     "lstm_stand_in": lambda: LSTMLayer(),
     "max_pooling": lambda: maxPooling2dLayer(2, Stride=2),
     "pixel_classification": lambda: pixelClassificationLayer(Name="labels"),
     "pixel_classification_weighted": lambda: pixelClassificationLayer(Classes=["sky", "road"], ClassWeights=[0.25, 2]),
+    "max_pooling_for_unpooling": lambda: maxPooling2dLayer(2, Stride=2, HasUnpoolingOutputs=True, Name="pool"),
+    "max_unpooling": lambda: maxUnpooling2dLayer(Name="unpool"),
+    "quadratic": lambda: quadraticLayer(Name="quad"),
     "regression_output": lambda: regressionLayer(),
     "regression_output_trained": lambda: regressionLayer(ResponseNames=["angle", "size"]),
     "relu": lambda: reluLayer(Name="relu1"),
+    "sequence_input_rescale": lambda: sequenceInputLayer(4, Normalization="rescale-symmetric"),
     "series_network": lambda: SeriesNetwork(
         SimpleNamespace(
             layers=[*[reluLayer()] * 6, classificationLayer(Name="classoutput")],
