@@ -8,8 +8,8 @@ import numpy as np
 
 from mlnet import (
     SeriesNetwork,
-    addLayers,
     additionLayer,
+    addLayers,
     averagePooling2dLayer,
     batchNormalizationLayer,
     categorical,
