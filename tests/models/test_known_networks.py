@@ -324,7 +324,7 @@ def test_trained_weights_are_not_there(name):
     with pytest.raises(OptionError, match=f"{name}: Weights: needs 'none', or the path .* Did you mean 'none'"):
         function(Weights="nome")
     with pytest.raises(UnknownNameError, match="Did you mean 'Weights'"):
-        function(weight="none")
+        function(wieghts="none")
 
 
 def shrunken(network, count):

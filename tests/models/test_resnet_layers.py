@@ -133,7 +133,7 @@ def test_training(kind):
             "NumFilters needs as many values as StackDepth, 2, but got 4",
         ),
         (lambda: resnetLayers([32, 32], 2, ResidualBlockType="bottleneck"), OptionError, "'batchnorm-after-add'"),
-        (lambda: resnetLayers([32, 32], 2, "StackDept", [1]), UnknownNameError, "Did you mean 'StackDepth'"),
+        (lambda: resnetLayers([32, 32], 2, "StackDpeth", [1]), UnknownNameError, "Did you mean 'StackDepth'"),
         (lambda: resnetLayers([32, 32], 2, nargout=2), UnknownNameError, "there is no option 'nargout'"),
     ],
 )
