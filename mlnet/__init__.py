@@ -12,6 +12,9 @@ from mlnet.options import Renderer as _Renderer
 from mlnet.version import __version__ as __version__
 
 _NAMES_OF = {
+    "autodiff.array": "dlarray",
+    "autodiff.differentiate": "dlfeval dlgradient",
+    "autodiff.labelled": "dims extractdata finddim stripdims",
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "display": "disp properties",
     "display.plot": "plot",
@@ -30,6 +33,7 @@ _NAMES_OF = {
     "layers.crop": "crop2dLayer crop3dLayer",
     "layers.dropout": "dropoutLayer",
     "layers.folding": "identityLayer sequenceFoldingLayer sequenceUnfoldingLayer",
+    "layers.function": "functionLayer",
     "layers.general_input": "inputLayer",
     "layers.group_normalization": (
         "groupNormalizationLayer instanceNormalizationLayer layerNormalizationLayer rmsNormalizationLayer"

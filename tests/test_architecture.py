@@ -28,6 +28,7 @@ FOUNDATION = {
     "version",
     "figures",
 }
+FOUNDATION |= {"autodiff"}
 
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
@@ -40,6 +41,7 @@ ARROWS: dict[str, set[str]] = {
     "structure": {"errors", "rules", "options"},
     "table": {"errors", "rules", "options"},
     "randomness": {"errors", "rules", "options"},
+    "autodiff": {"errors", "rules", "options", "structure", "table"},
     "layers": FOUNDATION,
     "data": FOUNDATION,
     "engines/seam": FOUNDATION,

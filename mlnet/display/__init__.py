@@ -5,7 +5,9 @@ Importing the package registers the renderers, so that ``repr`` and notebooks sh
 
 from __future__ import annotations
 
+from mlnet.autodiff.array import dlarray
 from mlnet.display.analysis import analysis_html, analysis_text
+from mlnet.display.arrays import dlarray_text
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
@@ -42,3 +44,5 @@ to_text.register(DataTable, table_text)
 to_html.register(DataTable, table_html)
 to_text.register(categorical, labels_text)
 to_html.register(categorical, lambda labels: preformatted(labels_text(labels)))
+to_text.register(dlarray, dlarray_text)
+to_html.register(dlarray, lambda array: preformatted(dlarray_text(array)))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.labels import UNDEFINED, categorical
+from mlnet.layers.function_text import function_text
 from mlnet.network.layer_array import LayerArray
 from mlnet.structure import Structure
 from mlnet.table import DataTable
@@ -71,7 +72,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, partial):
         return value_text(value.func)
     if callable(value) and hasattr(value, "__name__"):
-        return f"@{value.__name__}"
+        return one_line(function_text(value))
     return f"[1x1 {type(value).__name__}]"
 
 

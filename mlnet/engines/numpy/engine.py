@@ -38,6 +38,7 @@ from mlnet.engines.numpy import (
     transposed_convolution,
     unpooling,
     weights,
+    user_function,
     whitening,
 )
 from mlnet.engines.numpy.blas import single_threaded
@@ -48,6 +49,7 @@ _MODULES = (
     activation,
     adaptive_pooling,
     unpooling,
+    user_function,
     transposed_convolution,
     pooling3d,
     quadratic,

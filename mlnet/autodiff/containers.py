@@ -1,0 +1,27 @@
+"""Arrays inside lists, tuples, dicts, structures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mlnet.autodiff.array import dlarray
+from mlnet.structure import Structure
+from mlnet.table import DataTable
+
+
+def mapped(value: Any, function: Callable[[dlarray], Any]) -> Any:
+    """Return ``value`` with ``function`` applied to each dlarray in it; all else stays as it is."""
+    if isinstance(value, dlarray):
+        return function(value)
+    if isinstance(value, dict):
+        return {name: mapped(each, function) for name, each in value.items()}
+    if isinstance(value, Structure):
+        return Structure(**{name: mapped(each, function) for name, each in value.fields().items()})
+    if isinstance(value, DataTable):
+        return DataTable(**{name: mapped(value[name], function) for name in value.columns})
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(mapped(each, function) for each in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(mapped(each, function) for each in value)
+    return value

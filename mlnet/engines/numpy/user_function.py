@@ -1,0 +1,99 @@
+"""A function that a user has written, differentiated by `mlnet.autodiff`.
+
+The function has MATLAB's order of dimensions, S..., C, N and then T; the engine has N, T, S..., C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlnet.autodiff.array import wrap
+from mlnet.autodiff.differentiate import Pullback, vjp
+from mlnet.engines.base import Workspace
+from mlnet.errors import DataError, message
+
+
+class UserFunctionSaved(NamedTuple):
+    """What carries gradients back, with the formats of inputs and outputs and the shapes and type of the outputs."""
+
+    pullback: Pullback
+    formats: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def user_function(
+    *inputs: np.ndarray,
+    function: Callable[..., Any],
+    formats: tuple[str, ...],
+    outputs: tuple[tuple[str, tuple[int, ...]], ...],
+    formatted: bool,
+    workspace: Workspace,
+    lengths: np.ndarray | None = None,
+    more_lengths: Sequence[np.ndarray | None] = (),
+) -> tuple[np.ndarray | tuple[np.ndarray, ...], UserFunctionSaved]:
+    """Return what ``function`` makes of the inputs, dlarrays with labels if ``formatted``.
+
+    ``formats`` are those of one observation of each input; ``outputs`` the format and size of each output, without
+    observations and time. Sequences come padded; their lengths play no part here.
+    """
+    given = [
+        wrap(_to_user(x, format), None, _labels(format) if formatted else "")
+        for x, format in zip(inputs, formats, strict=True)
+    ]
+    found, pullback = vjp(function, given)
+    results = []
+    for number, (array, (format, dims)) in enumerate(zip(found, outputs, strict=True)):
+        y = _to_engine(array._data, format)
+        expected = (len(inputs[0]), *inputs[0].shape[1:2] * format.endswith("T"), *dims)
+        if y.shape != expected:
+            shape = _to_user(np.empty(expected, bool), format).shape
+            raise DataError(message("functionLayer", f"an output of shape {shape}", f"{array.shape}"))
+        result = workspace.empty(f"y{number}", y.shape, inputs[0].dtype)
+        np.copyto(result, y, casting="unsafe")
+        results.append(result)
+    saved = UserFunctionSaved(pullback, formats, tuple(format for format, _ in outputs))
+    return results[0] if len(results) == 1 else tuple(results), saved
+
+
+def user_function_backward(
+    saved: UserFunctionSaved,
+    d_output: np.ndarray | tuple[np.ndarray | None, ...],
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+) -> tuple[np.ndarray | None, ...]:
+    """Return the gradients of the inputs."""
+    d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
+    seeds = [
+        None if each is None else _to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
+    ]
+    results: list[np.ndarray | None] = []
+    for number, gradient in enumerate(saved.pullback(*seeds, wanted=wanted)):
+        if gradient is None:
+            results.append(None)
+            continue
+        view = _to_engine(gradient, saved.formats[number])
+        d_x = workspace.empty(f"d_x{number}", view.shape, gradient.dtype)
+        np.copyto(d_x, view)
+        results.append(d_x)
+    return tuple(results)
+
+
+def _labels(format: str) -> str:
+    """Return the labels of a mini-batch: 'SSCB' for the format 'SSC' of an observation, 'CBT' for 'CT'."""
+    return format.replace("C", "CB")
+
+
+def _to_user(x: np.ndarray, format: str) -> np.ndarray:
+    """Return a view with observations, and time, behind all other dimensions."""
+    leading = 2 if format.endswith("T") else 1
+    return x.transpose(*range(leading, x.ndim), *range(leading))
+
+
+def _to_engine(x: np.ndarray, format: str) -> np.ndarray:
+    """Return a view with observations, and time, first: the reverse of `_to_user`."""
+    last = x.ndim - (2 if format.endswith("T") else 1)
+    return x.transpose(*range(last, x.ndim), *range(last))

@@ -1,0 +1,244 @@
+"""The layer that computes a function of the user."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.differentiate import vjp
+from mlnet.errors import OptionError, message
+from mlnet.layers.base import Call, Layer, Size, SizeError, auto_or, layer_table, no_lengths, same_lengths
+from mlnet.layers.function_text import function_text
+from mlnet.options import Argument, Group, Option, constructs
+from mlnet.rules import either, empty, flag, function, integer, text, texts
+
+_STEPS = 5
+"""Time steps of the sequences with which a function is tried."""
+
+
+def _names(kind: str) -> Option:
+    title = f"{kind.capitalize()}Names"
+    rule = either(empty([]), texts())
+    return Option(title, [], rule, f"Names of the {kind}s; '{kind[:-3]}', or '{kind[:-3]}1', '{kind[:-3]}2', ..., if [].")
+
+
+class FunctionLayer(Layer):
+    """Computes a function of dlarrays that a user has written."""
+
+    type_name = "Function"
+    base_name = "layer"
+    shows_all_link = True
+    shows_empty_groups = True
+    table = layer_table(
+        Option("PredictFcn", None, function(), "The function of the layer.", Group.PLAIN, Argument.REQUIRED),
+        Option("Formattable", False, flag(), "Whether the function takes and returns formatted dlarrays.", Group.PLAIN),
+        Option(
+            "Acceleratable",
+            False,
+            flag(),
+            "Whether the function does the same at each call for inputs of one size; a statement about the function, as "
+            "nothing is computed differently for it.",
+            Group.PLAIN,
+        ),
+        Option("Description", "", text(), "Description in a printed layer array; the text of the function if ''."),
+        Option("NumInputs", "auto", auto_or(integer()), "Number of inputs; that of the function's arguments if 'auto'."),
+        _names("input"),
+        Option("NumOutputs", 1, integer(), "Number of outputs."),
+        _names("output"),
+    )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the inputs."""
+        return tuple(self.InputNames)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Names of the outputs."""
+        return tuple(self.OutputNames)
+
+    def check(self) -> None:
+        """Set the numbers and names of inputs and outputs that are left open; raise where they do not agree."""
+        values = self._values
+        if values["PredictFcn"] is None:
+            return
+        if values["NumInputs"] == "auto":
+            values["NumInputs"] = len(values["InputNames"]) or self._arguments()
+        for kind, base in (("Input", "in"), ("Output", "out")):
+            count, names = values[f"Num{kind}s"], values[f"{kind}Names"]
+            if len(names) != count:
+                if names and names != _automatic(base, len(names)):
+                    needed = f"{count} names, one for each of the {kind.lower()}s (Num{kind}s)"
+                    raise OptionError(message(f"{self.where()}: {kind}Names", needed, repr(names)))
+                values[f"{kind}Names"] = _automatic(base, count)
+            elif len(set(names)) < count:
+                raise OptionError(message(f"{self.where()}: {kind}Names", "different names", repr(names)))
+
+    def _arguments(self) -> int:
+        """Return the number of arguments of the function that have to be given."""
+        called = self._values["PredictFcn"]
+        if isinstance(called, np.ufunc):
+            return called.nin
+        try:
+            parameters = inspect.signature(called).parameters.values()
+        except (TypeError, ValueError):
+            parameters = None  # type: ignore[assignment]
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        needed = [each for each in parameters or () if each.kind in kinds and each.default is each.empty]
+        if not needed:
+            came = "a function whose arguments do not tell it"
+            raise OptionError(message(f"{self.where()}: NumInputs", "the number of inputs", came, "Set NumInputs."))
+        return len(needed)
+
+    def description(self) -> str:
+        """Return Description, or the text of the function."""
+        return self.Description or function_text(self.PredictFcn)
+
+    def mistakes(self, *sizes: Size) -> Iterator[SizeError]:
+        """Yield a sequence that comes behind an input without time."""
+        if any(size.is_sequence for size in sizes) and not sizes[0].is_sequence:
+            yield SizeError("the sequence as the first input", ", ".join(map(str, sizes)), "Exchange the inputs.")
+
+    def with_size(self, *sizes: Size) -> FunctionLayer:
+        """Return a copy."""
+        return self.copy()
+
+    def output_size(self, *sizes: Size) -> Size:
+        """Return the size of the first output."""
+        return self.output_sizes(*sizes)[0]
+
+    def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
+        """Return the size of each output, found by calling the function with zeros, for one observation and for two."""
+        one, two = self._tried(sizes, 1), self._tried(sizes, 2)
+        found = tuple(self._size(first, second, sizes) for first, second in zip(one, two, strict=True))
+        if any(size.is_sequence for size in found[1:]):
+            raise SizeError("time in the first output only", ", ".join(map(str, found)), "Use one layer for each output.")
+        return found
+
+    def _tried(self, sizes: tuple[Size, ...], count: int) -> tuple[dlarray, ...]:
+        """Return what the function makes of zeros for ``count`` observations."""
+        given = [self._zeros(size, count) for size in sizes]
+        shapes = " and ".join("x".join(map(str, array.shape)) for array in given)
+        needed = f"a function that takes {'formatted ' * self.Formattable}dlarrays of size {shapes}"
+        try:
+            with np.errstate(all="ignore"):
+                outputs, _ = vjp(self.PredictFcn, given)
+        except Exception as error:  # whatever the user's code raises
+            fix = f"Try {function_text(self.PredictFcn)} with such arrays."
+            raise SizeError(needed, f"{type(error).__name__}: {error}".rstrip("."), fix) from error
+        if len(outputs) != self.NumOutputs:
+            raise SizeError(f"a function with {self.NumOutputs} outputs (NumOutputs)", f"{len(outputs)} of them")
+        return outputs
+
+    def _zeros(self, size: Size, count: int) -> dlarray:
+        shape = (*size.dims, count, *[_STEPS] * size.is_sequence)
+        return wrap(np.zeros(shape, np.float32), None, _labels(size) if self.Formattable else "")
+
+    def _size(self, one: dlarray, two: dlarray, sizes: tuple[Size, ...]) -> Size:
+        """Return the size of an output from what came for one observation and for two."""
+        labels = self._labels(one, sizes[0])
+        batch, dims = labels.index("B"), []
+        if one.ndim != two.ndim or (one.shape[batch], two.shape[batch]) != (1, 2):
+            came = f"sizes {_times(one.shape)} and {_times(two.shape)} for 1 and 2 of them"
+            raise SizeError("a function that passes the number of observations on", came)
+        for label, first, second in zip(labels, one.shape, two.shape, strict=True):
+            if label == "T" and (first, second) != (_STEPS, _STEPS):
+                came = f"{first} for {_STEPS}"
+                raise SizeError("a function that keeps the number of time steps, or leaves time out", came)
+            if label in "SC":
+                dims.append(first)
+                if first != second:
+                    came = f"sizes {_times(one.shape)} and {_times(two.shape)} for 1 and 2 observations"
+                    raise SizeError("a function whose output has one size whatever the number of observations", came)
+        return Size(labels.replace("B", ""), tuple(dims))
+
+    def _labels(self, output: dlarray, size: Size) -> str:
+        """Return the labels of an output; those of the first input where outputs have none."""
+        given = _labels(size)
+        if not self.Formattable:
+            if output.ndim != len(given):
+                fix = "Set Formattable=True, and return a dlarray with a format such as 'CB'."
+                raise SizeError(f"an output of {len(given)} dimensions like the first input", f"{output.ndim}", fix)
+            return given
+        labels = output.dims()
+        if labels.lstrip("S") not in ("CB", "CBT"):
+            needed = "an output with a format such as 'SSCB', 'CB' or 'CBT'"
+            raise SizeError(needed, f"'{labels}'" if labels else "an unformatted one", "Return e.g. dlarray(Y, 'CB').")
+        if "T" in labels and not size.is_sequence:
+            raise SizeError("an output without time, as the first input has none", f"'{labels}'")
+        return labels
+
+    def operation(self, *sizes: Size, training: bool) -> Call:
+        """Return the call of the function."""
+        outputs = self.output_sizes(*sizes)
+        attributes = {
+            "function": self.PredictFcn,
+            "formats": tuple(size.format for size in sizes),
+            "outputs": tuple((size.format, size.dims) for size in outputs),
+            "formatted": self.Formattable,
+        }
+        time = None
+        if sizes[0].is_sequence:
+            time = same_lengths if outputs[0].is_sequence else no_lengths
+        return Call("user_function", (), attributes, time=time, outputs=len(outputs))
+
+
+def _automatic(base: str, count: int) -> list[str]:
+    """Return 'in', or 'in1', 'in2', ..."""
+    return [base] if count == 1 else [f"{base}{number}" for number in range(1, count + 1)]
+
+
+def _labels(size: Size) -> str:
+    """Return the labels of a mini-batch: 'SSCB', 'CB', 'CBT'."""
+    return size.format.replace("C", "CB")
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+@constructs(FunctionLayer)
+def functionLayer() -> None:
+    """Create a layer that computes a function.
+
+    The function takes a dlarray for each input and returns one for each output (several as a tuple). It is written with
+    Python's operators and NumPy's functions, and its derivative is found automatically. The dimensions of a dlarray are
+    those of MATLAB: (H, W, C, N) for images of height H, width W and C channels in a mini-batch of N, (C, N) for
+    features, (C, N, T) for sequences, all single precision; sequences have zeros behind their ends. With Formattable the
+    dlarrays have the formats 'SSCB', 'CB' and 'CBT', and the outputs may have others than the inputs.
+
+    The sizes of outputs are found by calling the function with zeros, for one observation and for two.
+
+    Differs from MATLAB: of several outputs only the first can be a sequence, and the number of time steps has to stay.
+    As NumPy lines up the last dimensions of arrays, a constant for each channel of images has the shape (C, 1).
+
+    {parameters}
+
+    Raises
+    ------
+    OptionError, UnknownNameError
+        Where an argument is missing, not allowed or misspelt, or the number of inputs cannot be known.
+
+    Examples
+    --------
+    >>> from mlnet import functionLayer
+    >>> functionLayer(lambda X: X / (1 + abs(X)), Name='softsign')
+      FunctionLayer with properties:
+    <BLANKLINE>
+                 Name: 'softsign'
+           PredictFcn: lambda X: X / (1 + abs(X))
+          Formattable: 0
+        Acceleratable: 0
+    <BLANKLINE>
+       Learnable Parameters
+        No properties.
+    <BLANKLINE>
+       State Parameters
+        No properties.
+    <BLANKLINE>
+      Show all properties
+    """
