@@ -26,8 +26,8 @@ _USE_EXTRACTDATA = "Use NumPy's functions of the dlarray, or extractdata(x) wher
 class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     """An array for automatic differentiation, with a label for each dimension where there is a format.
 
-    NumPy's functions and Python's operators take it. Inside a function that `dlfeval` calls they record what is computed
-    from the arguments, so that `dlgradient` can differentiate it.
+    NumPy's functions and Python's operators take it. Inside a function that `dlfeval` calls they record what is
+    computed from the arguments, so that `dlgradient` can differentiate it.
 
     ``x[0, 1]`` counts from 0 as NumPy does; ``x(1, 2)`` counts from 1, takes ':' for a whole dimension, and keeps all
     dimensions as MATLAB does; ``x(5)`` is the fifth element with the first dimension fastest.
@@ -109,7 +109,7 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
         rule = UFUNCS.get(ufunc)
         if rule is None:
             _refuse(f"np.{ufunc.__name__}")
-        return apply(rule, inputs) if type(rule) is Rule else rule(*inputs)
+        return apply(rule, inputs) if isinstance(rule, Rule) else rule(*inputs)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if options:
@@ -170,11 +170,11 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     def __call__(self, *numbers: Any) -> dlarray:
         """Return the elements with MATLAB's numbers, counted from 1."""
         if len(numbers) == 1:
-            flat = np.reshape(unformatted(self), -1, order="F")  # type: ignore[call-overload]
+            flat = unformatted(self).reshape(-1, order="F")
             return flat[_from_one(numbers[0], self.size)]
         lengths = (*self.shape[: len(numbers) - 1], int(np.prod(self.shape[len(numbers) - 1 :])))
         lengths += (1,) * (len(numbers) - len(lengths))
-        folded = self if lengths == self.shape else np.reshape(self, lengths, order="F")  # type: ignore[call-overload]
+        folded: dlarray = self if lengths == self.shape else self.reshape(lengths, order="F")
         for axis, each in enumerate(numbers):
             index = np.atleast_1d(_from_one(each, lengths[axis]))
             if index.size != lengths[axis] or (index != np.arange(lengths[axis])).any():
@@ -233,7 +233,7 @@ def apply(rule: Rule, inputs: Sequence[Any], options: dict[str, Any] = _NO_OPTIO
             if node is not None and node.trace.is_open:
                 if trace is None or node.trace.number < trace.number:
                     trace = node.trace
-                each = node  # type: ignore[assignment]
+                each = node
             kept.append(each)
         else:
             if type(each) is list:
@@ -263,7 +263,8 @@ def _apply_formatted(rule: Rule, inputs: Sequence[Any], options: dict[str, Any])
     if rule.labels is None:
         result, aligned = formats.matched(labels, shapes)
         plain = [
-            each if shape == new else np.reshape(each, new) for each, shape, new in zip(plain, shapes, aligned, strict=True)
+            each if shape == new else np.reshape(each, new)
+            for each, shape, new in zip(plain, shapes, aligned, strict=True)
         ]
     else:
         result = rule.labels(labels, [len(shape) for shape in shapes], options)

@@ -24,8 +24,8 @@ def dlfeval(fun: Callable[..., Any], *x: Any) -> Any:
     ----------
     fun : callable
     *x : any values
-        Arguments of the function. The dlarrays among them, also those inside lists, tuples, dicts, structures and tables,
-        are traced while the function runs.
+        Arguments of the function. The dlarrays among them, also those inside lists, tuples, dicts, structures and
+        tables, are traced while the function runs.
 
     Returns
     -------
@@ -76,11 +76,11 @@ def dlgradient(y: Any, *x: Any, **options: Any) -> Any:
     y : dlarray of one element
         What is differentiated.
     *x : dlarray, or list, tuple, dict, structure or table of them
-        With respect to what. Each has to be traced: an argument of the function that dlfeval calls, or computed from one.
- After them options may come as pairs.
+        With respect to what. Each has to be traced: an argument of the function that dlfeval calls, or computed from
+        one. After them options may come as pairs.
     RetainData : true or false (1 or 0), default False
-        Whether the values in between are kept for a later derivative. Without it they are released, and computed once
-        more where a later derivative needs them.
+        Whether the values in between are kept for a later derivative. Without it they are released, and computed
+        once more where a later derivative needs them.
     EnableHigherDerivatives : true or false (1 or 0), default False
         Whether the gradients are traced, so that they can be differentiated again.
 

@@ -105,4 +105,3 @@ def index(labels: list[str], ndims: list[int], options: dict[str, Any]) -> str:
         whole += [slice(None)] * missing if part is Ellipsis else [part]
     whole += [slice(None)] * (len(labels[0]) - len(whole))
     return "".join(label for label, part in zip(labels[0], whole, strict=True) if not isinstance(part, int))
-

@@ -23,7 +23,7 @@ def _reflected(ufunc: np.ufunc) -> Method:
     return lambda self, other: self._call(ufunc, other, self)
 
 
-def _method(function: Callable[..., Any]) -> Method:
+def _method(function: Any) -> Method:
     """Return the method that calls a NumPy function with the array as its first argument."""
 
     @functools.wraps(function, assigned=("__name__", "__doc__"), updated=())
@@ -48,7 +48,7 @@ class Operators:
     __rpow__ = _reflected(np.power)
     __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
     __lt__, __le__, __gt__, __ge__ = map(_binary, (np.less, np.less_equal, np.greater, np.greater_equal))
-    __eq__, __ne__ = _binary(np.equal), _binary(np.not_equal)  # type: ignore[assignment]
+    __eq__, __ne__ = _binary(np.equal), _binary(np.not_equal)
     __and__, __or__, __xor__ = map(_binary, (np.logical_and, np.logical_or, np.logical_xor))
     __rand__, __ror__, __rxor__ = map(_reflected, (np.logical_and, np.logical_or, np.logical_xor))
     __invert__ = _unary(np.logical_not)

@@ -102,7 +102,7 @@ DERIVATIVES: dict[np.ufunc, tuple[Callable[..., Any] | None, ...]] = {
 }
 """The gradients of the arguments of functions of elements; None for an argument that has none."""
 
-_WITHOUT = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
+_WITHOUT: tuple[np.ufunc, ...] = (np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal)
 _WITHOUT += (np.logical_and, np.logical_or, np.logical_xor, np.logical_not)
 _WITHOUT += (np.isfinite, np.isinf, np.isnan, np.signbit)
 

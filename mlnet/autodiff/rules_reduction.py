@@ -9,6 +9,7 @@ import numpy as np
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, apply
 from mlnet.autodiff.tape import Rule
+from mlnet.errors import NotSupportedError, message
 
 Axis = Any
 
@@ -122,7 +123,7 @@ def _average(a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool =
     return np.sum(a * weights, axis=axis, keepdims=keepdims) / total
 
 
-def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A002
+def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """Return norms of vectors, or the Frobenius norm of matrices; the derivative at 0 is 0."""
     axes = axes_of(x, axis)
     if len(axes) == 1 or (ord is None and axis is None):
@@ -137,7 +138,8 @@ def _norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) ->
             return np.sum(np.abs(x) ** ord, axis=axes, keepdims=keepdims) ** (1 / ord)
     elif ord in (None, "fro"):
         return _root_of_squares(x, axes, keepdims)
-    raise TypeError(f"the norm {ord!r} of {len(axes)} dimensions")
+    came = f"the norm {ord!r} of {len(axes)} dimensions"
+    raise NotSupportedError(message("np.linalg.norm", "a norm of vectors, or 'fro' of matrices, for a dlarray", came))
 
 
 def _root_of_squares(x: Any, axes: tuple[int, ...], keepdims: bool) -> Any:

@@ -35,13 +35,13 @@ def _replaced(x: np.ndarray, value: Any, index: Any) -> np.ndarray:
     return whole
 
 
-_GETITEM = Rule(
+_GETITEM: Rule = Rule(
     lambda x, index: x[index],
     (lambda g, y, x, index: call(_SPREAD, g, index=index, shape=x.shape),),
     formats.index,
 )
-_SPREAD = Rule(_spread, (lambda g, y, x, index, shape: g[index],), formats.drop)
-_SETITEM = Rule(
+_SPREAD: Rule = Rule(_spread, (lambda g, y, x, index, shape: g[index],), formats.drop)
+_SETITEM: Rule = Rule(
     _replaced,
     (lambda g, y, x, v, index: call(_SETITEM, g, 0.0, index=index), lambda g, y, x, v, index: g[index]),
     formats.keep,
@@ -80,7 +80,7 @@ def _where(condition: Any, x: Any = None, y: Any = None) -> Any:
     return apply(_WHERE, (condition, x, y))
 
 
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = a_min if min is None else min, a_max if max is None else max
     a = a if low is None else np.where(a < low, low, a)
     return a if high is None else np.where(a > high, high, a)
@@ -122,7 +122,7 @@ def _roll(a: Any, shift: Any, axis: Any = None) -> Any:
     return a
 
 
-def _pad(array: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+def _pad(array: Any, pad_width: Any, mode: Any = "constant", *, constant_values: Any = 0) -> Any:
     widths = np.broadcast_to(pad_width, (array.ndim, 2)).tolist()
     if mode != "constant":
         for axis, width in enumerate(widths):
@@ -142,7 +142,7 @@ def _diff(a: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 def _diagonal(a: Any, offset: int = 0) -> Any:
-    rows, columns = np.nonzero(np.eye(*a.shape[:2], k=offset))
+    rows, columns = np.nonzero(np.eye(a.shape[0], a.shape[1], k=offset))
     return np.moveaxis(a[rows, columns], 0, -1)
 
 
@@ -184,11 +184,19 @@ FUNCTIONS.update(
         np.diagonal: _diagonal,
         np.diag: _diag,
         np.trace: _trace,
-        np.tril: lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, 0),
-        np.triu: lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), 0, m),
+        np.tril: lambda m, k=0: np.where(np.tri(m.shape[-2], m.shape[-1], k, bool), m, 0),
+        np.triu: lambda m, k=0: np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, bool), 0, m),
     }
 )
-_QUESTIONS = (np.shape, np.ndim, np.size, np.any, np.all, np.argmax, np.argmin, np.argsort, np.nonzero)
+_QUESTIONS: tuple[Any, ...] = (np.shape, np.ndim, np.size, np.any, np.all, np.argmax, np.argmin, np.argsort, np.nonzero)
 _QUESTIONS += (np.argwhere, np.flatnonzero, np.count_nonzero, np.searchsorted, np.allclose, np.array_equal)
-_QUESTIONS += (np.isclose, np.unique, np.result_type, np.can_cast, np.may_share_memory, np.shares_memory, np.iscomplexobj)
+_QUESTIONS += (
+    np.isclose,
+    np.unique,
+    np.result_type,
+    np.can_cast,
+    np.may_share_memory,
+    np.shares_memory,
+    np.iscomplexobj,
+)
 FUNCTIONS.update({function: _asks(function) for function in _QUESTIONS})

@@ -101,7 +101,9 @@ def _squeeze(a: Any, axis: Any = None) -> Any:
 
 def _at_least(ndim: int) -> Any:
     def extend(*arrays: Any) -> Any:
-        found = [each if each.ndim >= ndim else _reshape(each, (1,) * (ndim - each.ndim) + each.shape) for each in arrays]
+        found = [
+            each if each.ndim >= ndim else _reshape(each, (1,) * (ndim - each.ndim) + each.shape) for each in arrays
+        ]
         return found[0] if len(found) == 1 else tuple(found)
 
     return extend

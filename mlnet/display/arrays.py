@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,8 @@ def dlarray_text(array: dlarray) -> str:
     lines = [header, "", *rows]
     for index in itertools.product(*(range(length) for length in reversed(data.shape[2:]))):
         page = ",".join(str(number + 1) for number in index[::-1])
-        matrix = scaled[(slice(None), slice(None), *index[::-1])]
-        lines += ["", f"(:,:,{page}) =", "", *_matrix(matrix, width, decimals), ""]
+        where: tuple[Any, ...] = (..., *index[::-1])
+        lines += ["", f"(:,:,{page}) =", "", *_matrix(scaled[where], width, decimals), ""]
     return "\n".join(lines).rstrip("\n")
 
 

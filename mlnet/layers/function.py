@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,7 +22,9 @@ _STEPS = 5
 def _names(kind: str) -> Option:
     title = f"{kind.capitalize()}Names"
     rule = either(empty([]), texts())
-    return Option(title, [], rule, f"Names of the {kind}s; '{kind[:-3]}', or '{kind[:-3]}1', '{kind[:-3]}2', ..., if [].")
+    return Option(
+        title, [], rule, f"Names of the {kind}s; '{kind[:-3]}', or '{kind[:-3]}1', '{kind[:-3]}2', ..., if []."
+    )
 
 
 class FunctionLayer(Layer):
@@ -40,12 +41,14 @@ class FunctionLayer(Layer):
             "Acceleratable",
             False,
             flag(),
-            "Whether the function does the same at each call for inputs of one size; a statement about the function, as "
-            "nothing is computed differently for it.",
+            "Whether the function does the same at each call for inputs of one size; a statement about the function, "
+            "as nothing is computed differently for it.",
             Group.PLAIN,
         ),
         Option("Description", "", text(), "Description in a printed layer array; the text of the function if ''."),
-        Option("NumInputs", "auto", auto_or(integer()), "Number of inputs; that of the function's arguments if 'auto'."),
+        Option(
+            "NumInputs", "auto", auto_or(integer()), "Number of inputs; that of the function's arguments if 'auto'."
+        ),
         _names("input"),
         Option("NumOutputs", 1, integer(), "Number of outputs."),
         _names("output"),
@@ -86,7 +89,7 @@ class FunctionLayer(Layer):
         try:
             parameters = inspect.signature(called).parameters.values()
         except (TypeError, ValueError):
-            parameters = None  # type: ignore[assignment]
+            parameters = None
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         needed = [each for each in parameters or () if each.kind in kinds and each.default is each.empty]
         if not needed:
@@ -116,7 +119,9 @@ class FunctionLayer(Layer):
         one, two = self._tried(sizes, 1), self._tried(sizes, 2)
         found = tuple(self._size(first, second, sizes) for first, second in zip(one, two, strict=True))
         if any(size.is_sequence for size in found[1:]):
-            raise SizeError("time in the first output only", ", ".join(map(str, found)), "Use one layer for each output.")
+            raise SizeError(
+                "time in the first output only", ", ".join(map(str, found)), "Use one layer for each output."
+            )
         return found
 
     def _tried(self, sizes: tuple[Size, ...], count: int) -> tuple[dlarray, ...]:
@@ -206,10 +211,10 @@ def functionLayer() -> None:
     """Create a layer that computes a function.
 
     The function takes a dlarray for each input and returns one for each output (several as a tuple). It is written with
-    Python's operators and NumPy's functions, and its derivative is found automatically. The dimensions of a dlarray are
-    those of MATLAB: (H, W, C, N) for images of height H, width W and C channels in a mini-batch of N, (C, N) for
-    features, (C, N, T) for sequences, all single precision; sequences have zeros behind their ends. With Formattable the
-    dlarrays have the formats 'SSCB', 'CB' and 'CBT', and the outputs may have others than the inputs.
+    Python's operators and NumPy's functions, and its derivative is found automatically. The dimensions of a dlarray
+    are those of MATLAB: (H, W, C, N) for images of height H, width W and C channels in a mini-batch of N, (C, N) for
+    features, (C, N, T) for sequences, all single precision; sequences have zeros behind their ends. With Formattable
+    the dlarrays have the formats 'SSCB', 'CB' and 'CBT', and the outputs may have others than the inputs.
 
     The sizes of outputs are found by calling the function with zeros, for one observation and for two.
 
