@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +25,10 @@ def _reflected(ufunc: np.ufunc) -> Method:
 def _method(function: Any) -> Method:
     """Return the method that calls a NumPy function with the array as its first argument."""
 
-    @functools.wraps(function, assigned=("__name__", "__doc__"), updated=())
     def method(self: Any, *args: Any, **options: Any) -> Any:
         return function(self, *args, **options)
 
+    method.__name__, method.__doc__ = function.__name__, f"Return ``np.{function.__name__}`` of the array."
     return method
 
 

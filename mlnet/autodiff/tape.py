@@ -26,8 +26,8 @@ class Rule:
     derivatives : tuple of callables, or callable
         One for each array, ``derivative(g, y, *arrays, **options)``: the gradient of that array, given the gradient
         ``g`` of the result ``y``; None for an array without a gradient. It may have the shape of ``y`` where the array
-        was repeated to it. A callable ``derivative(position, g, y, *arrays, **options)`` stands for any number of arrays;
-        an empty tuple for a function whose result has no gradient at all.
+        was repeated to it. A callable ``derivative(position, g, y, *arrays, **options)`` stands for any number of
+        arrays; an empty tuple for a function whose result has no gradient at all.
     labels : callable, optional
         Labels of the result, see `Labels`; by default dimensions of the same label are matched, as in MATLAB.
     """

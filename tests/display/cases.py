@@ -21,12 +21,14 @@ from mlnet import (
     crossChannelNormalizationLayer,
     depthConcatenationLayer,
     dicePixelClassificationLayer,
+    dlarray,
     dropoutLayer,
     eluLayer,
     featureInputLayer,
     flattenLayer,
     focalLossLayer,
     fullyConnectedLayer,
+    functionLayer,
     globalAveragePooling2dLayer,
     globalMaxPooling2dLayer,
     imageInputLayer,
@@ -144,6 +146,7 @@ BLOCKS = {
     "fully_connected_trained": lambda: trained(
         fullyConnectedLayer(10, Name="fc"), InputSize=64, Weights=(10, 64), Bias=(10, 1)
     ),
+    "function": lambda: functionLayer(np.tanh, Name="tanh1", Formattable=True),
     "global_average_pooling": lambda: globalAveragePooling2dLayer(Name="gap1"),
     "global_max_pooling": lambda: globalMaxPooling2dLayer(Name="gmp1"),
     "image_input": lambda: imageInputLayer([28, 28, 1]),
@@ -193,4 +196,18 @@ BLOCKS = {
         Plots="training-progress",
         ValidationData=[np.zeros((28, 28, 1, 100), np.float32), categorical(np.arange(100) % 10)],
     ),
+}
+
+PAGES = [0.5377, 1.8339, -2.2588, 0.8622, 0.3188, -1.3077, -0.4336, 0.3426, 3.5784, 2.7694, -1.3499, 3.0349]
+
+DLARRAYS = {
+    "dlarray_1x1": lambda: dlarray(104),
+    "dlarray_integers": lambda: dlarray([[396, 200], [-1, 2]]),
+    "dlarray_labelled_column": lambda: dlarray(np.array([-0.1619, 0.1122, 0.0165], np.float32)[:, None], "CT"),
+    "dlarray_large": lambda: dlarray(np.zeros((28, 28, 1, 128), np.float32), "SSCB"),
+    "dlarray_logical": lambda: dlarray(np.eye(4, 3) > 0, "SS"),
+    "dlarray_pages": lambda: dlarray(np.array(PAGES).reshape(2, 1, 2, 3).T, "SSTU"),
+    "dlarray_scaled": lambda: dlarray([-12000, 40973, 2199.1, 0]),
+    "dlarray_small_scalar": lambda: dlarray(np.float32(1533.4)),
+    "dlarray_wide": lambda: dlarray(np.arange(18) / 8),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from display.arrays import LAYER_ARRAYS, ROWS, array
-from display.cases import BLOCKS, SUMMARIES
+from display.cases import BLOCKS, DLARRAYS, SUMMARIES
 from display.conftest import FOLDER, compare, read
 from mlnet import (
     fullyConnectedLayer,
@@ -21,6 +21,13 @@ from mlnet.display.summary import summary_text
 @pytest.mark.parametrize("name", BLOCKS)
 def test_object_prints_its_golden_text(golden, name):
     golden(name, repr(BLOCKS[name]()))
+
+
+@pytest.mark.parametrize("name", DLARRAYS)
+def test_dlarray_prints_its_golden_text(golden, name):
+    array = DLARRAYS[name]()
+    golden(name, repr(array))
+    assert array._repr_html_().startswith("<pre") and repr(array).split("\n")[0].strip() in array._repr_html_()
 
 
 @pytest.mark.parametrize("name", LAYER_ARRAYS)
@@ -54,7 +61,7 @@ def test_summaries_of_trained_networks_and_of_sequences():
 
 def test_every_golden_file_has_a_case_and_a_source():
     names = {path.stem for path in FOLDER.glob("*.txt")}
-    assert names == {*BLOCKS, *LAYER_ARRAYS, *ROWS, *SUMMARIES}
+    assert names == {*BLOCKS, *DLARRAYS, *LAYER_ARRAYS, *ROWS, *SUMMARIES}
     for name in names:
         comments, text = read(FOLDER / f"{name}.txt")
         assert "# source: " in comments and text.strip()

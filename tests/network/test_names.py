@@ -59,6 +59,7 @@ BASES = {
     "sequenceFoldingLayer": "seqfold",
     "sequenceUnfoldingLayer": "sequnfold",
     "identityLayer": "identity",
+    "functionLayer": "layer",
     "convolution1dLayer": "conv1d",
     "convolution3dLayer": "conv3d",
     "groupedConvolution2dLayer": "groupedconv",
