@@ -32,6 +32,9 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     ``x[0, 1]`` counts from 0 as NumPy does; ``x(1, 2)`` counts from 1, takes ':' for a whole dimension, and keeps all
     dimensions as MATLAB does; ``x(5)`` is the fifth element with the first dimension fastest.
 
+    Differs from MATLAB: without labels NumPy's rules hold: the last dimensions of arrays line up, and single with
+    double gives double.
+
     Parameters
     ----------
     X : array of real numbers, or dlarray

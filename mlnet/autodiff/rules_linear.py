@@ -66,7 +66,7 @@ _EINSUM = Rule(_contract, _einsum_gradient, formats.drop)
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    first, second = np.ndim(a), np.ndim(b)
+    first, second = (each.ndim if hasattr(each, "ndim") else np.ndim(each) for each in (a, b))
     if first == 0 or second == 0:
         raise ValueError("matmul: a factor is a number; use * instead of @")
     a = np.reshape(a, (1, -1)) if first == 1 else a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, apply
 from mlnet.autodiff.tape import Rule
-from mlnet.errors import NotSupportedError, message
+from mlnet.errors import DataError, NotSupportedError, message
 
 Axis = Any
 
@@ -18,10 +19,11 @@ def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
     """Return the numbers of the dimensions that ``axis`` stands for, from 0; None stands for all of them."""
     if axis is None:
         return tuple(range(x.ndim))
-    given = (axis,) if np.ndim(axis) == 0 else tuple(axis)
-    found = tuple(int(each) + x.ndim if each < 0 else int(each) for each in given)
-    if any(not 0 <= each < x.ndim for each in found):
-        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for an array of {x.ndim} dimensions")
+    given = tuple(axis) if isinstance(axis, (tuple, list, range, np.ndarray)) else (axis,)
+    ndim = x.ndim
+    found = tuple([int(each) + ndim if each < 0 else int(each) for each in given])
+    if found and not (min(found) >= 0 and max(found) < ndim):
+        raise DataError(message("dlarray", f"an axis of its {ndim} dimensions, counted from 0", f"axis {axis}"))
     return found
 
 
@@ -69,7 +71,7 @@ def _min(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
 
 
 def _count(a: Any, axis: Axis) -> int:
-    return int(np.prod([a.shape[each] for each in axes_of(a, axis)]))
+    return math.prod([a.shape[each] for each in axes_of(a, axis)])
 
 
 def _mean(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:

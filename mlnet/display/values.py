@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.autodiff.array import dlarray
 from mlnet.labels import UNDEFINED, categorical
 from mlnet.layers.function_text import function_text
 from mlnet.network.layer_array import LayerArray
@@ -61,6 +62,8 @@ def value_text(value: Any) -> str:
         return _array(value)
     if isinstance(value, (list, tuple)):
         return _cell(value)
+    if isinstance(value, dlarray):
+        return f"[{size_text(value.shape)} dlarray]"
     if isinstance(value, categorical):
         return _labels(value)
     if isinstance(value, LayerArray):

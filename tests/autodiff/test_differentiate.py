@@ -190,6 +190,7 @@ MISTAKES = [
     (lambda x: np.add(x, x, out=np.zeros(2)), "np.add: needs to be called without options for a dlarray, but got out"),
     (lambda x: np.sum(x, dtype=int), "np.sum: needs the arguments (a, axis=None, *, keepdims=False)"),
     (lambda x: np.einsum("ii->i", x[:, None] * x), "np.einsum: needs different indices"),
+    (lambda x: np.sum(x, axis=1), "dlarray: needs an axis of its 1 dimensions, counted from 0, but got axis 1"),
     (lambda x: np.linalg.norm(x[:, None] * x, 2), "np.linalg.norm: needs a norm of vectors, or 'fro'"),
 ]
 

@@ -13,6 +13,7 @@ from autodiff.derivatives import check
 from mlnet import dlarray, dlfeval, dlgradient
 from mlnet.autodiff.array import UFUNCS
 from mlnet.autodiff.rules_elementwise import DERIVATIVES
+from mlnet.autodiff.tape import Rule
 
 UNARY = {
     np.negative: (torch.neg, -2, 2),
@@ -167,3 +168,16 @@ def test_single_precision_stays_single(ufunc):
         return y, first, dlgradient(np.sum(first) + 0.0 * np.sum(x), x)
 
     assert {each.dtype for each in dlfeval(gradient, x)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    "ufunc, position", [(np.sin, 0), (special.erf, 0), (np.multiply, 1), (np.power, 0), (np.power, 1), (np.maximum, 0)]
+)
+def test_a_planted_error_is_found(monkeypatch, ufunc, position):
+    derivatives = list(DERIVATIVES[ufunc])
+    right = derivatives[position]
+    derivatives[position] = lambda *given: 1.0001 * right(*given)
+    monkeypatch.setitem(UFUNCS, ufunc, Rule(ufunc, derivatives))
+    theirs, low, high = {**UNARY, **BINARY}[ufunc]
+    with pytest.raises(AssertionError, match=f"derivative 1 of argument {position}"):
+        check(ufunc, theirs, [draw((3,), low, high, number) for number in range(ufunc.nin)])

@@ -18,6 +18,7 @@ from mlnet import (
     connectLayers,
     convolution2dLayer,
     dlarray,
+    dlgradient,
     featureInputLayer,
     flattenLayer,
     fullyConnectedLayer,
@@ -351,6 +352,18 @@ def test_sequences_of_different_lengths_lose_their_time():
     sums = np.stack([x.sum(axis=1) for x in X])
     expected = sums @ net.Layers[2].Weights.T + net.Layers[2].Bias.T
     np.testing.assert_allclose(net.predict(X), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_functions_may_differentiate():
+    def slope(X):
+        return dlgradient(np.sum(X**3), X, EnableHigherDerivatives=True)
+
+    call = functionLayer(slope).operation(FEATURES, training=True)
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2, 6))
+    output, _ = OPERATION.forward(x, workspace=Workspace(), **call.attributes)
+    np.testing.assert_allclose(output, 3 * x**2)
+    check_gradients(OPERATION, [x], dict(call.attributes), (True,), generator)
 
 
 def test_copies_share_the_function():
