@@ -39,6 +39,7 @@ from mlnet.engines.numpy import (
     unpooling,
     weights,
     user_function,
+    weights,
     whitening,
 )
 from mlnet.engines.numpy.blas import single_threaded
