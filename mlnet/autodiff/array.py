@@ -111,6 +111,10 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     def _call(self, ufunc: np.ufunc, *inputs: Any) -> Any:
         rule = UFUNCS.get(ufunc)
         if rule is None:
+            from mlnet.autodiff import rules_special  # noqa: F401 - here, as it loads SciPy
+
+            rule = UFUNCS.get(ufunc)
+        if rule is None:
             _refuse(f"np.{ufunc.__name__}")
         return apply(rule, inputs) if isinstance(rule, Rule) else rule(*inputs)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from mlnet.autodiff.array import UFUNCS
 from mlnet.autodiff.tape import Rule
@@ -92,13 +91,6 @@ DERIVATIVES: dict[np.ufunc, tuple[Callable[..., Any] | None, ...]] = {
     np.ceil: (_zero,),
     np.rint: (_zero,),
     np.trunc: (_zero,),
-    special.expit: (lambda g, y, x: g * y * (1 - y),),
-    special.log_expit: (lambda g, y, x: g * special.expit(-x),),
-    special.logit: (lambda g, y, x: g / (x * (1 - x)),),
-    special.erf: (lambda g, y, x: g * (2 / math.sqrt(math.pi)) * np.exp(-x * x),),
-    special.erfc: (lambda g, y, x: -g * (2 / math.sqrt(math.pi)) * np.exp(-x * x),),
-    special.ndtr: (lambda g, y, x: g * (1 / math.sqrt(2 * math.pi)) * np.exp(-0.5 * x * x),),
-    special.xlogy: (lambda g, y, a, b: g * np.log(b), lambda g, y, a, b: g * a / b),
 }
 """The gradients of the arguments of functions of elements; None for an argument that has none."""
 

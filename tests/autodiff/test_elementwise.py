@@ -11,10 +11,11 @@ from scipy import special
 
 from autodiff.derivatives import check
 from mlnet import dlarray, dlfeval, dlgradient
+from mlnet.autodiff import rules_elementwise, rules_special
 from mlnet.autodiff.array import UFUNCS
-from mlnet.autodiff.rules_elementwise import DERIVATIVES
 from mlnet.autodiff.tape import Rule
 
+DERIVATIVES = {**rules_elementwise.DERIVATIVES, **rules_special.DERIVATIVES}
 UNARY = {
     np.negative: (torch.neg, -2, 2),
     np.positive: (torch.positive, -2, 2),
