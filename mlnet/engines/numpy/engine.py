@@ -37,7 +37,6 @@ from mlnet.engines.numpy import (
     spatial_dropout,
     transposed_convolution,
     unpooling,
-    weights,
     user_function,
     weights,
     whitening,
