@@ -214,7 +214,7 @@ def test_errors_have_the_kinds_of_mlnet():
     with pytest.raises(NotSupportedError):
         np.fft.fft(dlarray([1.0]))
     with pytest.raises(UnknownNameError):
-        dlgradient(dlarray(1.0), dlarray(1.0), Retain=True)
+        dlgradient(dlarray(1.0), dlarray(1.0), Retian=True)
     with pytest.raises(OptionError):
         dlgradient(dlarray(1.0), dlarray(1.0), "RetainData")
 
