@@ -62,6 +62,7 @@ _NAMES_OF = {
     "models.inception": "googlenet squeezenet",
     "models.residual": "resnet101 resnet18 resnet50",
     "models.resnet_layers": "resnetLayers",
+    "models.segnet": "segnetLayers",
     "models.series": "alexnet vgg16 vgg19",
     "models.unet": "unet3dLayers unetLayers",
     "network.analyze": "NetworkAnalysis analyzeNetwork",

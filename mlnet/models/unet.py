@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlnet.errors import NotSupportedError, OptionError
+from mlnet.errors import OptionError
 from mlnet.layers.activation import reluLayer, softmaxLayer
 from mlnet.layers.base import Layer
 from mlnet.layers.combination import concatenationLayer, depthConcatenationLayer
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.convolution3d import convolution3dLayer
-from mlnet.layers.crop import crop2dLayer
+from mlnet.layers.crop import crop2dLayer, crop3dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.input import imageInputLayer
 from mlnet.layers.input3d import image3dInputLayer
@@ -86,6 +86,12 @@ class _Stages:
         up = make(2, count, Stride=2, WeightsInitializer="he", BiasLearnRateFactor=2, Name=name)
         return [up, reluLayer(Name=f"{place}-UpReLU")] if self.is_flat else [up]
 
+    def crop(self, stage: int) -> Layer:
+        """Return the layer that cuts what comes from the encoder to the size of what comes from below."""
+        if self.is_flat:
+            return crop2dLayer("centercrop", Name=f"Crop2d-{stage}")
+        return crop3dLayer(Name=f"Crop3d-{stage}")
+
     def join(self, place: str) -> Layer:
         """Return the layer that joins what comes from below with what comes from the encoder."""
         if self.is_flat:
@@ -124,10 +130,10 @@ def _unet(first: Layer, parts: _Stages, classes: int, *, crops: bool) -> LayerGr
         place = f"Decoder-Stage-{stage}"
         up, join = net.append(*parts.up(place, stage)), parts.join(place)
         if crops:
-            crop = f"Crop2d-{stage}"
-            net.append(crop2dLayer("centercrop", Name=crop), after=skip)
-            net.wire(up, crop, to="ref")
-            skip = crop
+            crop = parts.crop(stage)
+            net.append(crop, after=skip)
+            net.wire(up, crop.Name, to="ref")
+            skip = crop.Name
         net.append(join, after=up)
         net.wire(skip, join.Name, to="in2")
         net.append(*parts.expanding(place, stage))
@@ -222,8 +228,8 @@ def unet3dLayers(options: Any) -> tuple[LayerGraph, list[int]]:
 
     An encoder of EncoderDepth stages halves the images, a decoder of as many stages doubles them again; each stage of
     the decoder also sees what the encoder had in that size. A stage has two convolutions with batch normalization,
-    whose weights start by 'he'; in the encoder the second has twice as many filters as the first. Height, width and
-    depth are multiples of ``2^EncoderDepth``.
+    whose weights start by 'he'; in the encoder the second has twice as many filters as the first. With
+    ConvolutionPadding='same' height, width and depth are multiples of ``2^EncoderDepth``.
 
     {parameters}
 
@@ -237,8 +243,6 @@ def unet3dLayers(options: Any) -> tuple[LayerGraph, list[int]]:
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt, or the images do not fit the depth.
-    NotSupportedError
-        For ConvolutionPadding='valid'.
 
     References
     ----------
@@ -256,10 +260,7 @@ def unet3dLayers(options: Any) -> tuple[LayerGraph, list[int]]:
          InputNames: {'ImageInputLayer'}
         OutputNames: {'Segmentation-Layer'}
     """
-    if options.ConvolutionPadding == "valid":
-        raise NotSupportedError(
-            "unet3dLayers: ConvolutionPadding='valid' needs crop3dLayer, which mlnet does not have yet. Use 'same'."
-        )
     spatial = _output_size("unet3dLayers", options, options.inputSize[:3].tolist())
     first = image3dInputLayer(options.inputSize, Name="ImageInputLayer")
-    return _unet(first, _Stages(options, 3), options.numClasses, crops=False), [*spatial, options.numClasses]
+    crops = options.ConvolutionPadding == "valid"
+    return _unet(first, _Stages(options, 3), options.numClasses, crops=crops), [*spatial, options.numClasses]

@@ -161,6 +161,17 @@ def test_unet3d_layer_by_layer():
     assert sizes(graph)["Segmentation-Layer"] == "32(S) x 24(S) x 16(S) x 5(C) x 1(B)"
 
 
+def test_unet3d_of_the_publication():
+    graph, size = unet3dLayers([132, 132, 116, 3], 3, NumFirstEncoderFilters=32, ConvolutionPadding="valid", nargout=2)
+    assert size == [44, 44, 28, 3]
+    assert sizes(graph)["Segmentation-Layer"] == "44(S) x 44(S) x 28(S) x 3(C) x 1(B)"
+    assert wires(graph) >= {
+        ("Encoder-Stage-3-ReLU-2", "Crop3d-1/in"),
+        ("Decoder-Stage-1-UpConv", "Crop3d-1/ref"),
+        ("Crop3d-1", "Decoder-Stage-1-Concatenation/in2"),
+    }
+
+
 def test_unet3d_learns():
     x, y = squares(8, (8, 8, 8))
     rng(0)
@@ -295,7 +306,6 @@ def test_deeplab_takes_the_weights_of_a_file(tmp_path):
         (lambda: unetLayers([64, 64], 2, Depth=3), UnknownNameError, "there is no option 'Depth'"),
         (lambda: unet3dLayers([64, 64], 2), OptionError, "inputSize: needs .height width depth channels. or"),
         (lambda: unet3dLayers([12, 8, 8], 2), OptionError, "unet3dLayers: needs images whose sides are multiples of 8"),
-        (lambda: unet3dLayers([8, 8, 8], 2, ConvolutionPadding="valid"), NotSupportedError, "needs crop3dLayer"),
         (
             lambda: deeplabv3plusLayers([64, 64, 3], 2, "resnet18"),
             NotSupportedError,
