@@ -37,7 +37,7 @@ class CombinationLayer(Layer):
         return f"{self.text} of {self.NumInputs} inputs"
 
 
-class _ElementwiseLayer(CombinationLayer):
+class ElementwiseLayer(CombinationLayer):
     """Combines elements at the same place."""
 
     operation_name: ClassVar[str]
@@ -58,7 +58,7 @@ class _ElementwiseLayer(CombinationLayer):
         return Call(self.operation_name)
 
 
-class AdditionLayer(_ElementwiseLayer):
+class AdditionLayer(ElementwiseLayer):
     """Adds its inputs."""
 
     type_name = "Addition"
@@ -91,7 +91,7 @@ def additionLayer() -> None:
     """
 
 
-class MultiplicationLayer(_ElementwiseLayer):
+class MultiplicationLayer(ElementwiseLayer):
     """Multiplies its inputs."""
 
     type_name = "Multiplication"

@@ -69,6 +69,26 @@ class LayerGraph(Shown):
         """Names of the output layers."""
         return [layer.Name for layer in self._layers if not layer.outputs]
 
+    def addLayers(self, larray: Any) -> LayerGraph:
+        """Return a graph with more layers; see `mlnet.addLayers`."""
+        return addLayers(self, larray)
+
+    def connectLayers(self, s: str, d: str) -> LayerGraph:
+        """Return a graph with one more connection; see `mlnet.connectLayers`."""
+        return connectLayers(self, s, d)
+
+    def disconnectLayers(self, s: str, d: str) -> LayerGraph:
+        """Return a graph without a connection; see `mlnet.disconnectLayers`."""
+        return disconnectLayers(self, s, d)
+
+    def removeLayers(self, layerNames: str | Sequence[str]) -> LayerGraph:  # noqa: N803
+        """Return a graph without some layers; see `mlnet.removeLayers`."""
+        return removeLayers(self, layerNames)
+
+    def replaceLayer(self, layerName: str, larray: Any, *args: Any, **kwargs: Any) -> LayerGraph:  # noqa: N803
+        """Return a graph in which layers stand in place of one layer; see `mlnet.replaceLayer`."""
+        return replaceLayer(self, layerName, larray, *args, **kwargs)
+
     def layer(self, name: str, where: str) -> Layer:
         """Return the layer ``name``; raise `UnknownNameError` where there is none."""
         for layer in self._layers:
@@ -116,7 +136,7 @@ def layerGraph(layers: Any = ()) -> LayerGraph:
         graph = layers.to_graph()
         assert isinstance(graph, LayerGraph)
         return graph
-    return addLayers(LayerGraph(), layers)
+    return _with_layers("layerGraph", LayerGraph(), layers)
 
 
 def addLayers(lgraph: LayerGraph, larray: Any) -> LayerGraph:
@@ -135,7 +155,11 @@ def addLayers(lgraph: LayerGraph, larray: Any) -> LayerGraph:
     OptionError
         Where ``larray`` are no layers.
     """
-    graph = _graph("addLayers", lgraph)
+    return _with_layers("addLayers", lgraph, larray)
+
+
+def _with_layers(function: str, lgraph: Any, larray: Any) -> LayerGraph:
+    graph = _graph(function, lgraph)
     new = list(LayerArray(larray))
     named = automatic_names([*graph._layers, *new])[len(graph._layers) :]
     added = [layer.replaced(Name=name) for layer, name in zip(new, named, strict=True)]
@@ -143,7 +167,7 @@ def addLayers(lgraph: LayerGraph, larray: Any) -> LayerGraph:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         listed = ", ".join(f"'{name}'" for name in repeated)
-        raise NetworkError(f"addLayers: layer names need to be unique, but these are there twice: {listed}.")
+        raise NetworkError(f"{function}: layer names need to be unique, but these are there twice: {listed}.")
     wires = [_wire(source, destination) for source, destination in itertools.pairwise(added)]
     return LayerGraph([*graph._layers, *added], [*graph._connections, *(wire for wire in wires if wire)])
 
@@ -211,9 +235,12 @@ def removeLayers(lgraph: LayerGraph, layerNames: str | Sequence[str]) -> LayerGr
         Where there is no such layer.
     """
     graph = _graph("removeLayers", lgraph)
-    gone = {layerNames} if isinstance(layerNames, str) else set(layerNames)
-    for name in gone:
-        graph.layer(name, "removeLayers")
+    gone = dict.fromkeys([layerNames] if isinstance(layerNames, str) else layerNames)
+    names = [layer.Name for layer in graph._layers]
+    unknown = [name for name in gone if name not in names]
+    if unknown:
+        listed = ", ".join(f"'{name}'" for name in unknown)
+        raise UnknownNameError(f"removeLayers: there is no layer {listed}.{nearest(unknown[0], names)}")
     return LayerGraph(
         [layer for layer in graph._layers if layer.Name not in gone],
         [c for c in graph._connections if c.source.layer not in gone and c.destination.layer not in gone],
@@ -249,7 +276,7 @@ def replaceLayer(lgraph: LayerGraph, layerName: str, larray: Any, *args: Any, **
     graph = _graph("replaceLayer", lgraph)
     old = graph.layer(layerName, "replaceLayer")
     place = [layer.Name for layer in graph._layers].index(layerName)
-    added = addLayers(removeLayers(graph, layerName), larray)
+    added = _with_layers("replaceLayer", removeLayers(graph, layerName), larray)
     new = added._layers[len(graph._layers) - 1 :]
     if not new:
         raise OptionError("replaceLayer: needs at least one layer, but got none. Use removeLayers to remove one.")
@@ -278,6 +305,8 @@ def replaceLayer(lgraph: LayerGraph, layerName: str, larray: Any, *args: Any, **
 
 
 def _graph(function: str, lgraph: Any) -> LayerGraph:
+    if lgraph is layerGraph:  # MATLAB calls functions without parentheses
+        return LayerGraph()
     if not isinstance(lgraph, LayerGraph):
         raise OptionError(f"{function}: needs a layer graph (from layerGraph), but got {describe(lgraph)}.")
     return lgraph

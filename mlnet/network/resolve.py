@@ -8,6 +8,7 @@ from typing import Any
 
 from mlnet.errors import NetworkError, message
 from mlnet.layers.base import Layer, Size, SizeError
+from mlnet.layers.combination import ElementwiseLayer
 from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import OutputLayer
@@ -134,6 +135,8 @@ class Sizes:
             self.sizes[index] = layer.output_sizes(*known)
         except SizeError as error:
             self.mistakes.append(self._at(index, error))
+            if isinstance(layer, ElementwiseLayer):
+                self.sizes[index] = (known[0],)  # most likely: checks go on behind the mistake
 
     def known(self, index: int) -> list[Size]:
         """Return the sizes of what layer ``index`` takes, as far as they are known."""

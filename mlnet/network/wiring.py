@@ -57,6 +57,30 @@ class Wiring:
                         ready.append(other)
         return order
 
+    def cycles(self) -> list[list[int]]:
+        """Return the layers that make cycles, one list for each group of layers that all reach one another."""
+        left = set(range(len(self.layers))) - set(self.order())
+        feeds = {index: {source.layer for source in self.sources[index] if source is not None} & left for index in left}
+        above = {index: _reached(feeds, index) for index in left}
+        groups: list[list[int]] = []
+        for index in sorted(left):
+            group = sorted(other for other in above[index] if index in above[other])
+            if group and group not in groups:
+                groups.append(group)
+        return groups
+
+
+def _reached(feeds: dict[int, set[int]], start: int) -> set[int]:
+    """Return what can be reached from ``start`` in one or more steps."""
+    found: set[int] = set()
+    waiting = list(feeds[start])
+    while waiting:
+        index = waiting.pop()
+        if index not in found:
+            found.add(index)
+            waiting += feeds[index]
+    return found
+
 
 def where_text(index: int, layer: Layer) -> str:
     """Return how messages name layer ``index`` of a network."""
@@ -146,10 +170,9 @@ def _graph_mistakes(wiring: Wiring) -> Iterator[str]:
         elif unused:
             listed = " and ".join(f"'{layer.Name}/{port}'" for port in unused)
             yield f"{wiring.where(index)}: nothing uses {listed}. Connect it, or create the layer without it."
-    in_cycle = sorted(set(range(len(layers))) - set(wiring.order()))
-    if in_cycle:
-        listed = ", ".join(f"'{layers[index].Name}'" for index in in_cycle)
-        yield f"Network: the layers {listed} are part of a cycle or behind one. Disconnect one of them."
+    for cycle in wiring.cycles():
+        listed = ", ".join(f"'{layers[index].Name}'" for index in cycle)
+        yield f"Network: the layers {listed} make a cycle. Disconnect one of them."
     yield from _softmax_mistakes(wiring)
 
 

@@ -10,6 +10,7 @@ from mlnet import (
     UnknownNameError,
     additionLayer,
     addLayers,
+    analyzeNetwork,
     batchNormalizationLayer,
     classificationLayer,
     concatenationLayer,
@@ -32,6 +33,7 @@ from mlnet import (
     setL2Factor,
     setLearnRateFactor,
     softmaxLayer,
+    tanhLayer,
     trainingOptions,
     trainNetwork,
 )
@@ -283,3 +285,41 @@ def test_factors_of_parameters_by_their_path():
 def test_mistakes_in_paths_of_parameters(call, error, text):
     with pytest.raises(error, match=text):
         call(residual())
+
+
+def test_each_cycle_is_named_without_what_is_behind_it():
+    graph = layerGraph([imageInputLayer([8, 8, 1], Name="in")])
+    for number in (1, 2):
+        block = [additionLayer(2, Name=f"add{number}"), reluLayer(Name=f"a{number}"), reluLayer(Name=f"b{number}")]
+        graph = connectLayers(addLayers(graph, block), "in", f"add{number}/in1")
+        graph = connectLayers(graph, f"a{number}", f"add{number}/in2")
+    mistakes = analyzeNetwork(graph).Mistakes
+    cycles = [mistake for mistake in mistakes if "cycle" in mistake]
+    assert cycles == [
+        f"Network: the layers 'add{number}', 'a{number}' make a cycle. Disconnect one of them." for number in (1, 2)
+    ]
+
+
+def test_a_mistake_behind_inputs_that_do_not_fit_is_found_too():
+    graph = layerGraph([imageInputLayer([8, 8, 3], Name="in"), additionLayer(2, Name="add")])
+    graph = addLayers(graph, convolution2dLayer(3, 5, Name="conv"))
+    last = [depthConcatenationLayer(2, Name="cat"), fullyConnectedLayer(2, Name="fc"), regressionLayer(Name="out")]
+    graph = addLayers(graph, last)
+    for source, destination in (("in", "conv"), ("conv", "add/in2"), ("add", "cat/in1"), ("conv", "cat/in2")):
+        graph = connectLayers(graph, source, destination)
+    mistakes = analyzeNetwork(graph).Mistakes
+    assert len(mistakes) == 2 and "'add'" in mistakes[0] and "'cat'" in mistakes[1]
+
+
+def test_forms_of_the_functions():
+    graph = layerGraph
+    graph = addLayers(graph, reluLayer(Name="a")).addLayers(reluLayer(Name="b")).connectLayers("a", "b")
+    assert graph.Connections.rows() and [layer.Name for layer in graph.Layers] == ["a", "b"]
+    graph = graph.disconnectLayers("a", "b").replaceLayer("b", tanhLayer(Name="c")).removeLayers(["a"])
+    assert [layer.Name for layer in graph.Layers] == ["c"]
+    with pytest.raises(UnknownNameError, match="removeLayers: there is no layer 'x', 'y'"):
+        graph.removeLayers(["x", "c", "y"])
+    with pytest.raises(NetworkError, match="layerGraph: layer names need to be unique"):
+        layerGraph([reluLayer(Name="a"), reluLayer(Name="a")])
+    with pytest.raises(NetworkError, match="replaceLayer: layer names need to be unique"):
+        layerGraph([reluLayer(Name="a"), reluLayer(Name="b")]).replaceLayer("b", reluLayer(Name="a"))
