@@ -294,7 +294,7 @@ def featureInputLayer() -> None:
 def _sequence_size(value: Any) -> Any:
     if np.size(value) == 1:
         return integer().convert(value)
-    if np.size(value) not in (3, 4):
+    if np.size(value) not in (2, 3, 4):
         raise Refused
     return row(integer(), int(np.size(value)), expand=False).convert(value)
 
@@ -310,9 +310,9 @@ class SequenceInputLayer(InputLayer):
             "InputSize",
             None,
             Rule(
-                "a number of features, [height width channels] or [height width depth channels]",
+                "a number of features, [height channels], [height width channels] or [height width depth channels]",
                 _sequence_size,
-                (0, 1.5, [2, 3], [28, 28, 0], "x", None),
+                (0, 1.5, [2, 0], [28, 28, 0], [9] * 5, "x", None),
             ),
             "Size of one time step.",
             Group.PLAIN,
@@ -332,7 +332,7 @@ class SequenceInputLayer(InputLayer):
 def sequenceInputLayer() -> None:
     """Create a layer that takes sequences of vectors or images and normalizes them.
 
-    Data are lists of arrays, features x time steps or height x width x channels x time steps, of any lengths. The
+    Data are lists of arrays, features x time steps or (height x) width x channels x time steps, of any lengths. The
     normalizations are those of `imageInputLayer`; statistics are taken over all time steps of all sequences.
 
     {parameters}

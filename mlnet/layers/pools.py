@@ -91,12 +91,12 @@ class GlobalPoolingLayer(Layer):
     def output_size(self, size: Size) -> Size:
         """Return one position: 1 x 1 x C for images, 1 x 1 x 1 x C for 3-D images, features for sequences."""
         need_dimensions(size, self.dimensions)
-        if self.dimensions == 1 and size.is_sequence:
+        if self.dimensions == 1 and size.format == "CT":
             return Size("C", (size.channels,))
         return Size(size.format, (*[1] * self.dimensions, size.channels))
 
     def operation(self, size: Size, *, training: bool) -> Call:
         """Return the pooling."""
-        along_time = self.dimensions == 1 and size.is_sequence
+        along_time = self.dimensions == 1 and size.format == "CT"
         ending = "" if self.dimensions == 2 else f"{self.dimensions}d"
         return Call(f"global_{self.kind}_pooling{ending}", time=no_lengths if along_time else None)

@@ -215,14 +215,14 @@ def window_lengths(lengths: np.ndarray, *, extent: int, stride: int, padding: An
 
 def is_along_time(layer: WindowedLayer, size: Size) -> bool:
     """Tell whether the windows of ``layer`` slide along time."""
-    return layer.dimensions == 1 and size.is_sequence
+    return layer.dimensions == 1 and size.format == "CT"
 
 
 def need_dimensions(size: Size, count: int) -> None:
     """Raise `SizeError` where the input does not have ``count`` dimensions for windows."""
     if count == 2:
         need_images(size)
-    elif count == 1 and size.format not in ("CT", "SC"):
+    elif count == 1 and size.format not in ("CT", "SC", "SCT"):
         raise SizeError("sequences of vectors or 1-D images", str(size), "Start with a sequenceInputLayer.")
     elif count == 3 and not size.format.startswith("SSSC"):
         needed = "3-D images (height x width x depth x channels)"

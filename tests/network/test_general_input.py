@@ -15,11 +15,14 @@ from mlnet import (
     convolution1dLayer,
     convolution2dLayer,
     featureInputLayer,
+    flattenLayer,
     fullyConnectedLayer,
     globalAveragePooling1dLayer,
     imageInputLayer,
     inputLayer,
     lstmLayer,
+    maxPooling1dLayer,
+    maxPooling2dLayer,
     regressionLayer,
     rng,
     sequenceInputLayer,
@@ -124,3 +127,15 @@ def test_data_of_another_size():
         trained(
             inputLayer([4, NAN, NAN], "CTB"), [lstmLayer(2, OutputMode="last"), fullyConnectedLayer(1)], SEQUENCES, Y
         )
+
+
+def test_sequences_of_one_dimensional_images_are_convolved_step_by_step():
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(7, 2, length)) for length in (3, 5, 2, 4)]
+    y = generator.normal(size=(4, 1))
+    layers = [convolution1dLayer(3, 4), maxPooling1dLayer(2, Stride=2), flattenLayer(), lstmLayer(3, OutputMode="last")]
+    found = trained(sequenceInputLayer([7, 2]), [*layers, fullyConnectedLayer(1)], x, y)
+    layers = [convolution2dLayer([3, 1], 4), maxPooling2dLayer([2, 1], Stride=[2, 1]), *layers[2:]]
+    flat = [each[:, None] for each in x]
+    expected = trained(sequenceInputLayer([7, 1, 2]), [*layers, fullyConnectedLayer(1)], flat, y)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
