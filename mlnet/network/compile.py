@@ -30,7 +30,7 @@ def validation_program(network: Resolved) -> Program:
 
 
 def statistics_program(network: Resolved, predicting: Collection[str] = ()) -> Program:
-    """Return the operations of training without the random ones; the layers named in ``predicting`` predict."""
+    """Return the operations of training; layers with random ones and those named in ``predicting`` predict."""
     return _program(network, [_below_loss(network)], training=True, random=False, predicting=predicting)
 
 
@@ -61,7 +61,9 @@ def _program(
         layer = network.layers[index]
         sources = tuple(value_of[source] for source in network.sources[index]) or (-1 - inputs.index(index),)
         call = layer.operation(*network.input_sizes(index), training=training and layer.Name not in predicting)
-        if call is None or (call.random and not random):
+        if call is not None and call.random and not random:
+            call = layer.operation(*network.input_sizes(index), training=False)
+        if call is None:
             value_of.update({Source(index, output): sources[0] for output in range(max(1, len(layer.outputs)))})
             continue
         if call.derived is not None:

@@ -39,6 +39,8 @@ TESTED_ELSEWHERE = {
     *("dropout", "spatial_dropout", "addition", "multiplication", "concatenation", "crop"),
     *("lstm", "bilstm", "gru", "projected_lstm"),
     "recurrent_with_ports",
+    *("attention", "self_attention", "word_embedding", "position_embedding", "embedding_concatenation"),
+    *("patch_embedding", "indexing1d", "position_encoding", "value_encoding"),
     *("convolution1d", "convolution3d", "grouped_convolution2d"),
     *("transposed_convolution1d", "transposed_convolution2d", "transposed_convolution3d"),
     *[f"{kind}_pooling{d}" for kind in ("max", "average", "global_max", "global_average") for d in ("1d", "3d")],

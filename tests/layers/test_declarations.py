@@ -276,7 +276,7 @@ def test_every_learnable_has_its_options_and_factors(name):
         assert mlnet.getLearnRateFactor(changed, learnable.name) == getattr(changed, learnable.learn_rate_option) == 2
         assert mlnet.getL2Factor(changed, learnable.name) == getattr(changed, learnable.l2_option) == 0.5
         assert mlnet.getLearnRateFactor(layer, learnable.name) == 1
-        assert mlnet.getL2Factor(layer, learnable.name) == (0 if learnable.name == "Bias" else 1)
+        assert mlnet.getL2Factor(layer, learnable.name) == (0 if learnable.name.endswith("Bias") else 1)
         with pytest.raises(OptionError, match=learnable.learn_rate_option):
             mlnet.setLearnRateFactor(layer, learnable.name, -1)
 
@@ -302,6 +302,14 @@ def test_which_layers_learn():
         "lstmLayer": ["InputWeights", "RecurrentWeights", "Bias"],
         "bilstmLayer": ["InputWeights", "RecurrentWeights", "Bias"],
         "gruLayer": ["InputWeights", "RecurrentWeights", "Bias"],
+        "selfAttentionLayer": [
+            *[f"{kind}Weights" for kind in ("Query", "Key", "Value", "Output")],
+            *[f"{kind}Bias" for kind in ("Query", "Key", "Value", "Output")],
+        ],
+        "wordEmbeddingLayer": ["Weights"],
+        "positionEmbeddingLayer": ["Weights"],
+        "embeddingConcatenationLayer": ["Weights"],
+        "patchEmbeddingLayer": ["Weights", "Bias"],
         "lstmProjectedLayer": ["InputWeights", "RecurrentWeights", "Bias", "InputProjector", "OutputProjector"],
     }
 

@@ -51,7 +51,12 @@ ELSEWHERE = (
     NetworkLayer,
     MaxUnpooling2DLayer,
 )
+ATTENTION = {"selfAttentionLayer", "attentionLayer", "sinusoidalPositionEncodingLayer"}
+EMBEDDINGS = {
+    f"{kind}Layer" for kind in ("wordEmbedding", "positionEmbedding", "embeddingConcatenation", "patchEmbedding")
+}
 BETWEEN = [n for n in REQUIRED if not isinstance(make(n), ELSEWHERE) and not re.search("1d|3d", n)]
+BETWEEN = [n for n in BETWEEN if n not in ATTENTION | EMBEDDINGS]  # in test_attention_family.py
 ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
 PLACES = [
     (name, size)
