@@ -73,9 +73,9 @@ class PatchEmbeddingLayer(Layer):
     )
 
     def description(self) -> str:
-        """Return e.g. "Patch embedding of 16x16 patches with 192 outputs"."""
-        size = np.ravel(self.PatchSize)
-        return f"Patch embedding of {'x'.join(map(str, size))} patches with {self.OutputSize} outputs"
+        """Return e.g. "Patch embedding with patch size 16x16 and output size 192"."""
+        size = "x".join(map(str, np.ravel(self.PatchSize)))
+        return f"Patch embedding with patch size {size} and output size {self.OutputSize}"
 
     def mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield channels and parameters that do not fit."""
