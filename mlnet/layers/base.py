@@ -75,10 +75,11 @@ TimeRule = Callable[[np.ndarray], np.ndarray | None]
 class Call:
     """The operation that computes a layer, with the names of its parameters and its attributes.
 
-    ``random`` operations take a generator. Operations along time have a rule ``time``, which tells what becomes of the
-    lengths of sequences: `same_lengths`, `no_lengths`, or a function; all others are computed step by step. An
-    operation with several ``outputs`` returns a tuple of that many arrays. ``derived`` is an operation on parameters
-    alone, whose output this one takes between its inputs and its parameters.
+    ``random`` operations take a generator; for statistics, the layer's operation at prediction takes their place.
+    Operations along time have a rule ``time``, which tells what becomes of the lengths of sequences: `same_lengths`,
+    `no_lengths`, or a function; all others are computed step by step. An operation with several ``outputs`` returns a
+    tuple of that many arrays. ``derived`` is an operation on parameters alone, whose output this one takes between its
+    inputs and its parameters.
     """
 
     operation: str

@@ -12,6 +12,7 @@ import torch
 
 from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy import attention as family
+from mlnet.engines.numpy.blocks import BLOCK_BYTES
 from mlnet.errors import DataError
 
 from .gradients import check_gradients, scattered
@@ -350,10 +351,11 @@ def test_sequences_of_other_lengths_are_refused():
         )
 
 
-def test_many_pieces_agree_with_pytorch():
-    """A mini-batch that is cut into pieces for several threads."""
-    arrays = draw((40, 60, 8), (40, 70, 8), (40, 70, 8))
-    assert arrays[0][:1].nbytes and 40 * 2 * 60 * 70 * 8 > 1 << 20
+@pytest.mark.parametrize("count, queries, keys", [(40, 60, 70), (2, 300, 310)])
+def test_many_pieces_agree_with_pytorch(count, queries, keys):
+    """Observations, and heads of large ones, are shared out to several threads."""
+    arrays = draw((count, queries, 8), (count, keys, 8), (count, keys, 8))
+    assert count * 2 * queries * keys * 8 > BLOCK_BYTES
     y, saved = ATTENTION.forward(*arrays, heads=2, scale=0.5, workspace=Workspace())
     tensors = [torch.tensor(each, requires_grad=True) for each in arrays]
     theirs = torch_attention(*tensors, 2, None, 0.5)
