@@ -137,6 +137,26 @@ def test_a_causal_transformer_predicts_without_looking_ahead():
     assert np.abs(net.predict(changed)[:, 5:] - net.predict(x[1])[:, 5:]).min() > 1e-3
 
 
+def test_forecasting_as_public_scripts_write_it():
+    """Position embedding first in the chain, data added to it, a causal and a plain attention, the last step."""
+    rng(0)
+    wave = np.sin(np.arange(140) / 4)
+    x = [np.stack([wave[n : n + 20], wave[n : n + 20] ** 2]) for n in range(100)]
+    layers = [
+        sequenceInputLayer(2, "Name", "input"),
+        positionEmbeddingLayer(2, 128, "Name", "pos-emb"),
+        additionLayer(2, "Name", "add"),
+        selfAttentionLayer(4, 64, "AttentionMask", "causal"),
+        selfAttentionLayer(4, 64),
+        indexing1dLayer("last"),
+        fullyConnectedLayer(1),
+        regressionLayer(),
+    ]
+    graph = connectLayers(layerGraph(layers), "input", "add/in2")
+    net = trainNetwork(x, wave[20:120, None], graph, options(MaxEpochs=60))
+    assert np.sqrt(np.mean((net.predict(x) - wave[20:120, None]) ** 2)) < 0.1
+
+
 def test_words():
     """A text is good if it has a good word; words that training never saw do not matter."""
     rng(0)
