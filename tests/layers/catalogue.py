@@ -235,7 +235,7 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("groupedConvolution2dLayer", "NumFiltersPerGroup"): _WHOLE,
     ("groupedConvolution2dLayer", "NumChannelsPerGroup"): [*_WHOLE, ("auto", "auto")],
     ("imageInputLayer", "InputSize"): [([8, 9], [8, 9, 1]), ((8, 9, 2), [8, 9, 2]), (np.uint8([8, 9, 1]), [8, 9, 1])],
-    ("sequenceInputLayer", "InputSize"): [*_WHOLE, ([9, 2], [9, 2]), ((8, 9, 3, 2), [8, 9, 3, 2])],
+    ("sequenceInputLayer", "InputSize"): [
         *_WHOLE,
         ([9, 2], [9, 2]),
         ([8, 9, 2], [8, 9, 2]),
