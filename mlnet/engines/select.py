@@ -29,6 +29,12 @@ def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engi
         raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
     if environment not in ("auto", "cpu"):
         raise NotSupportedError(f"ExecutionEnvironment='{environment}' is not supported yet. Use 'auto' or 'cpu'.")
+    return engine_named(wanted or "numpy")
+
+
+def engine_named(name: str) -> Engine:
+    """Return an engine by its name, one of `ENGINES`."""
+    assert name in ENGINES, name
     from mlnet.engines.numpy.engine import NumpyEngine
 
     return NumpyEngine()

@@ -24,6 +24,11 @@ def training_program(network: Resolved) -> Program:
     return _program(network, [_below_loss(network)], training=True)
 
 
+def layer_program(network: Resolved, ends: Sequence[Source], *, training: bool) -> Program:
+    """Return the operations of the outputs ``ends`` of layers, for training or prediction."""
+    return _program(network, ends, training=training)
+
+
 def validation_program(network: Resolved) -> Program:
     """Return the operations that predict, up to what the loss takes."""
     return _program(network, [_below_loss(network)], training=False)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.conformance.differences import compare_gradient, difference, random_direction, scattered
 from mlnet.engines.base import Operation, Workspace
 
-STEP = 1e-5
-DIRECTIONS = 3
+__all__ = ["check_gradients", "difference", "random_direction", "scattered"]
 
 
 def check_gradients(
@@ -56,34 +56,4 @@ def check_gradients(
                 return float(sum(np.sum(each * d_each) for each, d_each in zip(result, d_output, strict=True)))
             return float(np.sum(result * d_output))
 
-        for _ in range(DIRECTIONS):
-            direction = random_direction(arrays[number].shape, generator)
-            expected = difference(value, arrays[number], direction)
-            found = float(np.sum(gradient * direction))
-            assert abs(found - expected) <= tolerance * max(1.0, abs(expected)), (
-                f"Gradient {number}: {found} along a direction in which the difference quotient is {expected}."
-            )
-
-
-def difference(function: Any, x: np.ndarray, direction: np.ndarray) -> float:
-    """Return the derivative along ``direction`` by central differences; fail next to a kink."""
-    estimates = [
-        (function(x + step * direction) - function(x - step * direction)) / (2 * step) for step in (STEP, STEP / 4)
-    ]
-    assert abs(estimates[0] - estimates[1]) <= 1e-5 * max(1.0, abs(estimates[1])), "Next to a kink: move the inputs."
-    return float((16 * estimates[1] - estimates[0]) / 15)
-
-
-def random_direction(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-    """Return a direction of length 1 in which every element counts."""
-    size = generator.uniform(0.5, 1.5, shape)
-    direction = np.where(generator.random(shape) < 0.5, -size, size)
-    return direction / max(1e-300, float(np.linalg.norm(direction)))
-
-
-def scattered(array: np.ndarray) -> np.ndarray:
-    """Return an equal array whose elements do not lie next to one another."""
-    spread = np.full((*array.shape[:-1], 2 * array.shape[-1] + 1) if array.ndim else (3,), np.nan, array.dtype)
-    view = spread[..., 1::2]
-    view[...] = array
-    return view
+        compare_gradient(f"Gradient {number}", value, arrays[number], gradient, generator, tolerance)
