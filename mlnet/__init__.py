@@ -15,6 +15,7 @@ _NAMES_OF = {
     "autodiff.array": "dlarray",
     "autodiff.differentiate": "dlfeval dlgradient",
     "autodiff.labelled": "dims extractdata finddim stripdims",
+    "conformance.check_layer": "checkLayer",
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "display": "disp properties",
     "display.plot": "plot",

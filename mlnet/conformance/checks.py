@@ -42,7 +42,7 @@ def computing(check: Check) -> Check:
 
 @computing
 def check_output_sizes(case: Case) -> None:
-    """Outputs have the declared sizes and finite values, for 1, 2 and 5 observations and for other sizes."""
+    """Check that outputs have the declared sizes and finite values, for 1, 2 and 5 observations and for other sizes."""
     for mode in MODES:
         for count in (1, 2, 5):
             _check_sizes(case, mode, count)
@@ -90,7 +90,7 @@ def _listed(sizes: tuple[Size, ...]) -> str:
 
 @computing
 def check_gradients(case: Case) -> None:
-    """Gradients of inputs and learnable parameters agree with central differences in double precision."""
+    """Check that gradients of inputs and learnable parameters agree with central differences in double precision."""
     for mode, training in MODES.items():
         for seed in range(_SEEDS):
             try:
@@ -129,7 +129,7 @@ def _check_gradients(trial: Trial, mode: str) -> None:
 
 @computing
 def check_single_precision(case: Case) -> None:
-    """Single precision stays single and agrees with double precision."""
+    """Check that single precision stays single and agrees with double precision."""
     for mode, training in _modes_without_chance(case):
         batch, trial = case.batch(4), case.trial(training=training)
         double = trial.run(batch)
@@ -147,14 +147,14 @@ def _modes_without_chance(case: Case) -> list[tuple[str, bool]]:
 
 @computing
 def check_unchanged_arguments(case: Case) -> None:
-    """Operations leave inputs, parameters and the gradients that they are given as they are."""
+    """Check that operations leave inputs, parameters and the gradients that they are given as they are."""
     for training in MODES.values():
         case.trial(training=training).wrapped(guarding).run(case.batch(3))
 
 
 @computing
 def check_memory_order(case: Case) -> None:
-    """Arrays whose elements do not lie next to one another give the same."""
+    """Check that arrays whose elements do not lie next to one another give the same."""
     for mode, training in MODES.items():
         trial, batch = case.trial(training=training), case.batch(3)
         _agree(f"{mode} of non-contiguous arrays", trial.wrapped(scattering).run(batch), trial.run(batch))
@@ -162,7 +162,7 @@ def check_memory_order(case: Case) -> None:
 
 @computing
 def check_repeated_runs(case: Case) -> None:
-    """Buffers that are used again give what fresh ones give, whatever ran before."""
+    """Check that buffers that are used again give what fresh ones give, whatever ran before."""
     for mode, training in MODES.items():
         trial = case.trial(training=training)
         batches = [case.batch(count) for count in (3, 5, 1, 3)]
@@ -175,7 +175,7 @@ def check_repeated_runs(case: Case) -> None:
 
 @computing
 def check_observations(case: Case) -> str | None:
-    """A mini-batch gives what its observations give one by one, and the sum of their parameters' gradients."""
+    """Check that a mini-batch gives what its observations give one by one, and the sum of their parameters' gradients."""
     batch = case.batch(4, uneven=False)
     for mode, training in _modes_of_single_observations(case):
         _agree_one_by_one(f"{mode} of a mini-batch against single observations", case.trial(training=training), batch)
@@ -202,7 +202,7 @@ def _agree_one_by_one(what: str, trial: Trial, batch: Batch, together: Result | 
 
 @computing
 def check_sequences(case: Case) -> str | None:
-    """Sequences of uneven lengths give what each gives alone, and nothing behind the end of one is seen."""
+    """Check that sequences of uneven lengths give what each gives alone, and nothing behind the end of one is seen."""
     if not case.has_sequences:
         return "The layer is tried without sequences."
     batch = case.batch(4)
@@ -217,7 +217,7 @@ def check_sequences(case: Case) -> str | None:
 
 @computing
 def check_modes(case: Case) -> str | None:
-    """Training computes what prediction computes, but for layers that are random or normalize by the mini-batch."""
+    """Check that training computes what prediction computes, but for layers that are random or normalize by the mini-batch."""
     if case.is_random:
         return "The layer is random in training."
     if case.normalizes_by_mini_batch:
@@ -230,7 +230,7 @@ def check_modes(case: Case) -> str | None:
 
 @computing
 def check_randomness(case: Case) -> str | None:
-    """The same seed gives the same, and prediction needs no generator."""
+    """Check that the same seed gives the same, and prediction needs no generator."""
     if any(node.random for node in case.trial(training=False).program.nodes):
         raise AssertionError("prediction: needs to be without random numbers, but draws them.")
     if not case.is_random:
@@ -242,7 +242,7 @@ def check_randomness(case: Case) -> str | None:
 
 @computing
 def check_engines(case: Case) -> str | None:
-    """Every engine computes what the NumPy engine computes."""
+    """Check that every engine computes what the NumPy engine computes."""
     others = [name for name in ENGINES if name != "numpy"]
     if not others:
         return "There is no engine but the NumPy reference."

@@ -34,9 +34,7 @@ def compare_gradient(
         expected = difference(function, x, direction)
         found = float(np.sum(gradient * direction))
         if not abs(found - expected) <= tolerance * max(1.0, abs(expected)):
-            raise AssertionError(
-                f"{what}: {found} along a direction in which the difference quotient is {expected}."
-            )
+            raise AssertionError(f"{what}: {found} along a direction in which the difference quotient is {expected}.")
 
 
 def difference(function: Callable[[np.ndarray], float], x: np.ndarray, direction: np.ndarray) -> float:

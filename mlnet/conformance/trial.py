@@ -228,7 +228,9 @@ class Trial:
         self, batch: Batch, parameters: dict[Key, np.ndarray] | None = None, plan: StepPlan | None = None, seed: int = 5
     ) -> list[np.ndarray]:
         """Return the outputs."""
-        return self._forward(plan or StepPlan(self.engine, self.program), batch, 0, self._values(batch, parameters), seed)
+        return self._forward(
+            plan or StepPlan(self.engine, self.program), batch, 0, self._values(batch, parameters), seed
+        )
 
     def run(
         self,
@@ -340,5 +342,3 @@ def _ends(network: Resolved) -> list[Any]:
         if end.output == 0
         or network.layers[end.layer].operation(*network.input_sizes(end.layer), training=False) is not None
     ]
-
-
