@@ -154,12 +154,15 @@ def _sizes_of(layer: Layer, options: Declared) -> tuple[Size, ...]:
     if len(formats) != count:
         raise OptionError(message("checkLayer: InputFormat", f"{count}, one for each input", f"{len(formats)}"))
     sizes = tuple(Size(labels, each) for labels, each in zip(formats, dims, strict=True))
-    dimensions = np.broadcast_to(options.ObservationDimension, count) if options.ObservationDimension else ()
+    dimensions = options.ObservationDimension
+    if len(dimensions) not in (0, 1, count):
+        needed = f"one number, or one for each of the {count} inputs" if count > 1 else "one number"
+        raise OptionError(message("checkLayer: ObservationDimension", needed, f"{len(dimensions)}"))
     for size in sizes:
         if len(size.format.removesuffix("T")) != len(size.dims):
             needed = f"{len(size.format.removesuffix('T'))} numbers for the format '{size.format}'"
             raise OptionError(message("checkLayer: validInputSize", needed, f"{list(size.dims)}"))
-    for size, dimension in zip(sizes, dimensions, strict=bool(len(dimensions))):
+    for size, dimension in zip(sizes, dimensions * count if len(dimensions) == 1 else dimensions, strict=False):
         if dimension != len(size.dims) + 1:
             needed = f"{len(size.dims) + 1} for inputs of {size}, whose arrays hold observations behind the channels"
             raise OptionError(message("checkLayer: ObservationDimension", needed, str(dimension)))

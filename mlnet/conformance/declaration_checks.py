@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from mlnet.conformance.sizes import OTHER_SIZES
-from mlnet.conformance.trial import Case, network_of
+from mlnet.conformance.surroundings import network_of
+from mlnet.conformance.trial import Case
 from mlnet.errors import MlnetError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer

@@ -46,8 +46,10 @@ def perform(check: Check, case: Case) -> Outcome:
         return Outcome(name, "Failed", str(error))
     except Exception as error:  # whatever code of a layer raises is its failure
         return Outcome(name, "Failed", f"{type(error).__name__}: {error}")
+    if reason:
+        return Outcome(name, "Skipped", reason)
     statement = (check.__doc__ or "").split("\n")[0].removeprefix("Check that ")
-    return Outcome(name, "Skipped", reason) if reason else Outcome(name, "Passed", statement.capitalize())
+    return Outcome(name, "Passed", statement[:1].upper() + statement[1:])
 
 
 def run_suite(case: Case, title: str) -> CheckReport:

@@ -5,79 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from mlnet.conformance.batches import Batch, Result, d_outputs_for
 from mlnet.conformance.probes import Probe, Wrapper
+from mlnet.conformance.surroundings import NAME, ends_of, network_of
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, Program, StepPlan
-from mlnet.errors import DataError, NetworkError
-from mlnet.layers.activation import SoftmaxLayer
+from mlnet.errors import DataError
 from mlnet.layers.base import Layer, Size
-from mlnet.layers.general_input import inputLayer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.output import OutputLayer, regressionLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import layer_program, parameter_values
 from mlnet.network.initialize import initialize
-from mlnet.network.layer_graph import Connection, LayerGraph, Port
-from mlnet.network.resolve import Resolved, resolve
+from mlnet.network.resolve import Resolved
 from mlnet.network.run import predictors_for
 from mlnet.training.statistics import missing_statistics, with_input_statistics
 
-_NAME = "layer"
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
 _EXTRA_STEPS = (2, 0, 3, 1)
 """How much longer than the shortest ones sequences of uneven lengths are, again and again."""
-
-
-class Batch(NamedTuple):
-    """A mini-batch in the engines' order: an array for each input, and the lengths of its sequences or None."""
-
-    data: tuple[np.ndarray, ...]
-    lengths: tuple[np.ndarray | None, ...]
-
-    def observation(self, number: int) -> Batch:
-        """Return one observation as a mini-batch."""
-        pairs = list(zip(self.data, self.lengths, strict=True))
-        data = tuple(one_of(array, lengths, number) for array, lengths in pairs)
-        return Batch(data, tuple(None if lengths is None else lengths[number : number + 1] for _, lengths in pairs))
-
-    def astype(self, dtype: Any) -> Batch:
-        """Return the mini-batch in another precision."""
-        return Batch(tuple(array.astype(dtype) for array in self.data), self.lengths)
-
-    def moved(self, number: int, array: np.ndarray) -> Batch:
-        """Return the mini-batch with other data for one input."""
-        return Batch((*self.data[:number], array, *self.data[number + 1 :]), self.lengths)
-
-
-class Result(NamedTuple):
-    """What a run has put out: outputs with the lengths of their sequences, and gradients; all are copies."""
-
-    outputs: tuple[np.ndarray, ...]
-    lengths: tuple[np.ndarray | None, ...]
-    inputs: tuple[np.ndarray, ...]
-    parameters: dict[Key, np.ndarray]
-
-    def parts(self) -> list[tuple[str, np.ndarray]]:
-        """Return every array with a name for messages."""
-        outputs = [(_numbered("output", number, self.outputs), array) for number, array in enumerate(self.outputs)]
-        inputs = [(_numbered("gradient of the input", n, self.inputs), array) for n, array in enumerate(self.inputs)]
-        return outputs + inputs + [(f"gradient of {key[1]}", array) for key, array in self.parameters.items()]
-
-
-def _numbered(what: str, number: int, among: Sequence[Any]) -> str:
-    return f"{what} {number + 1}" if len(among) > 1 else what
-
-
-def one_of(array: np.ndarray, lengths: np.ndarray | None, number: int) -> np.ndarray:
-    """Return what belongs to one observation in a mini-batch; packed where there are lengths."""
-    if lengths is None:
-        return array[number : number + 1]
-    start = int(lengths[:number].sum())
-    return array[start : start + int(lengths[number])]
 
 
 @dataclass(frozen=True)
@@ -100,7 +49,7 @@ class Case:
     @cached_property
     def inner(self) -> list[Layer]:
         """The layer with nothing left to infer; for a network layer the layers in it."""
-        return [layer for layer in self.network.layers if layer.Name.split(":")[0] == _NAME]
+        return [layer for layer in self.network.layers if layer.Name.split(":")[0] == NAME]
 
     @cached_property
     def is_random(self) -> bool:
@@ -134,7 +83,7 @@ class Case:
     def declared(self) -> tuple[Size, ...]:
         """The sizes of the outputs."""
         network = self.network
-        return tuple(network.sizes[source.layer][source.output] for source in _ends(network))
+        return tuple(network.sizes[source.layer][source.output] for source in ends_of(network))
 
     def trial(self, *, training: bool) -> Trial:
         """Return what runs the layer for prediction or training."""
@@ -192,6 +141,8 @@ class Case:
         (size,) = self.sizes
         shape = (*size.dims, 7) if size.spatial or size.is_sequence else (7, *size.dims)
         data = generator.standard_normal(shape)
+        if self.layer.SplitComplexInputs:
+            data = data.take(range(size.channels // 2), axis=shape.index(size.channels, len(size.spatial))) * (1 + 1j)
         predictors: Any = predictors_for(network, [data] if size.is_sequence else data, "checkLayer")
         layers = [
             with_input_statistics(layer, predictors, reset=False) if isinstance(layer, InputLayer) else layer
@@ -201,12 +152,12 @@ class Case:
 
 
 class Trial:
-    """Runs the layer of a case, each time with buffers that nothing has used, unless `Plans` are given."""
+    """Runs the layer of a case, each time with buffers that nothing has used unless it is given plans."""
 
     def __init__(self, case: Case, *, training: bool, wrapper: Wrapper | None = None) -> None:
         self.case, self.training, self._wrapper = case, training, wrapper
         network = case.with_statistics
-        program = layer_program(network, _ends(network), training=training)
+        program = layer_program(network, ends_of(network), training=training)
         self.engine, self.program = case.engine, case.engine.fuse(program)
         if wrapper is not None:
             self.engine, self.program = Probe.around(case.engine, self.program, wrapper)
@@ -262,30 +213,16 @@ class Trial:
 
     def _values(self, batch: Batch, parameters: dict[Key, np.ndarray] | None) -> dict[Key, np.ndarray]:
         values = self.parameters if parameters is None else parameters
-        return {key: value.astype(batch.data[0].dtype, copy=False) for key, value in values.items()}
+        return {key: value.astype(batch.data[0].dtype) for key, value in values.items()}
 
     def _forward(
         self, plan: StepPlan, batch: Batch, first: int, values: dict[Key, np.ndarray], seed: int
     ) -> list[np.ndarray]:
         generator = np.random.default_rng(seed) if self.training else None
-        data, lengths = (_first(each, first) for each in (batch.data, batch.lengths))
+        data = _first([array.copy() for array in batch.data], first)  # one that is changed spoils this run only
+        lengths = _first(batch.lengths, first)
         plan.forward(data, values, generator, lengths=lengths)
         return [plan.output(data, number) for number in range(len(plan.program.outputs))]
-
-
-def d_outputs_for(outputs: Sequence[np.ndarray], seed: int = 7) -> list[np.ndarray]:
-    """Return random gradients of outputs, the same for the same shapes; of outputs that are no floats, integers."""
-    generator = np.random.default_rng(seed)
-    drawn = [generator.standard_normal(output.shape) for output in outputs]
-    return [
-        each.astype(output.dtype if output.dtype.kind == "f" else np.int64)
-        for each, output in zip(drawn, outputs, strict=True)
-    ]
-
-
-def of_observation(d_outputs: Sequence[np.ndarray], result: Result, number: int) -> list[np.ndarray]:
-    """Return what belongs to one observation in gradients of the outputs of ``result``."""
-    return [one_of(each, lengths, number) for each, lengths in zip(d_outputs, result.lengths, strict=True)]
 
 
 def _first(entries: Sequence[Any], first: int) -> tuple[Any, ...]:
@@ -300,45 +237,3 @@ def _exchanged(program: Program, number: int) -> Program:
     place = {-1: -1 - number, -1 - number: -1}
     nodes = tuple(replace(node, inputs=tuple(place.get(each, each) for each in node.inputs)) for node in program.nodes)
     return Program(nodes, tuple(place.get(each, each) for each in program.outputs))
-
-
-def network_of(layer: Layer, sizes: Sequence[Size]) -> Resolved:
-    """Return a network of one layer between input and output layers, or of an input or output layer and what it needs.
-
-    Raises
-    ------
-    NetworkError
-        Where the layer does not take the sizes.
-    """
-    named = layer.replaced(Name=_NAME)
-    before = [] if isinstance(layer, InputLayer) else [_input(f"in{n}", size) for n, size in enumerate(sizes, start=1)]
-    after = [regressionLayer(Name=f"out{number}") for number in range(1, len(layer.outputs) + 1)]
-    pairs = [(Port(source.Name, "out"), Port(_NAME, port)) for source, port in zip(before, layer.inputs, strict=True)]
-    pairs += [(Port(_NAME, port), Port(target.Name, "in")) for port, target in zip(layer.outputs, after, strict=True)]
-    wires = [Connection(*pair) for pair in pairs]
-    try:
-        return resolve(LayerGraph([*before, named, *after], wires))
-    except NetworkError:
-        if not isinstance(layer, OutputLayer):
-            raise
-        between = SoftmaxLayer(Name="softmax")  # what output layers of classes need before them
-        wires = [Connection(Port("in1", "out"), Port("softmax", "in")), Connection(Port("softmax", "out"), wires[0][1])]
-        return resolve(LayerGraph([*before, between, named], wires))
-
-
-def _input(name: str, size: Size) -> Layer:
-    labels = size.format.removesuffix("T")
-    rest = "BT" if size.is_sequence else "B"
-    layer: Layer = inputLayer([*size.dims, *[np.nan] * len(rest)], labels + rest, Name=name)
-    return layer
-
-
-def _ends(network: Resolved) -> list[Any]:
-    """Return the outputs that are looked at: those of the layer, without numbers that only tell the mini-batch size."""
-    ends = [network.sources[index][0] for index in network.output_indices]
-    return [
-        end
-        for end in ends
-        if end.output == 0
-        or network.layers[end.layer].operation(*network.input_sizes(end.layer), training=False) is not None
-    ]
