@@ -140,7 +140,7 @@ class Case:
         generator = np.random.default_rng([self.seed, 98])
         (size,) = self.sizes
         shape = (*size.dims, 7) if size.spatial or size.is_sequence else (7, *size.dims)
-        data = generator.standard_normal(shape)
+        data: np.ndarray = generator.standard_normal(shape)
         if self.layer.SplitComplexInputs:
             data = data.take(range(size.channels // 2), axis=shape.index(size.channels, len(size.spatial))) * (1 + 1j)
         predictors: Any = predictors_for(network, [data] if size.is_sequence else data, "checkLayer")

@@ -42,6 +42,11 @@ def pairs(*sizes: Size, **options: Any) -> list[Row]:
     return [(options, (size, size)) for size in sizes]
 
 
+def product_and_sum(x: Any, y: Any) -> tuple[Any, Any]:
+    """Compute two outputs of two inputs."""
+    return x * y, x + y
+
+
 def _unpooling() -> Layer:
     """Return a pooling and the unpooling that belongs to it, with what comes between."""
     pool = maxPooling2dLayer(2, Stride=2, Name="pool", HasUnpoolingOutputs=True)
@@ -71,10 +76,11 @@ def _recurrent(states: int, **options: Any) -> list[Row]:
 
 
 _ALONG_TIME = [*rows(SEQUENCE, LINE), *rows(SEQUENCE, Padding="same", Stride=2)]
-_NORMALIZED = {"zscore": IMAGE, "rescale-symmetric": IMAGE, "zerocenter": IMAGE}
+_NORMALIZATIONS = ("zerocenter", "zscore", "rescale-symmetric", "zca-whitening", "pca-whitening")
+_REPARAMETERIZATIONS = ("weight-normalization", "weight-standardization")
 
 TABLE: dict[str, list[Row]] = {
-    "imageInputLayer": [({"InputSize": [5, 4, 3], "Normalization": name}, ()) for name in _NORMALIZED],
+    "imageInputLayer": [({"InputSize": [5, 4, 3], "Normalization": name}, ()) for name in _NORMALIZATIONS],
     "featureInputLayer": [({}, ()), ({"Normalization": "zscore", "SplitComplexInputs": True}, ())],
     "sequenceInputLayer": [({}, ()), ({"InputSize": [5, 4, 3], "Normalization": "rescale-zero-one"}, ())],
     "image3dInputLayer": [({}, ()), ({"Normalization": "none"}, ())],
@@ -82,8 +88,17 @@ TABLE: dict[str, list[Row]] = {
     "convolution2dLayer": [
         *_window_sizes(NumFilters=3),
         *rows(IMAGE, NumFilters=3, FilterSize=[2, 3], DilationFactor=[2, 1], Padding=2, PaddingValue="replicate"),
+        *[row for name in _REPARAMETERIZATIONS for row in rows(IMAGE, FILM, WeightReparameterization=name)],
     ],
-    "fullyConnectedLayer": rows(*EVERYTHING),
+    "functionLayer": [
+        *rows(*EVERYTHING),
+        *pairs(IMAGE, SEQUENCE, PredictFcn=np.multiply),
+        *pairs(FEATURES, IMAGE, PredictFcn=product_and_sum, NumOutputs=2),
+    ],
+    "fullyConnectedLayer": [
+        *rows(*EVERYTHING),
+        *[row for name in _REPARAMETERIZATIONS for row in rows(FEATURES, WeightReparameterization=name)],
+    ],
     "batchNormalizationLayer": rows(*EVERYTHING),
     "crossChannelNormalizationLayer": rows(IMAGE, FILM),
     "groupNormalizationLayer": [*rows(*EVERYTHING), *rows(IMAGE, SEQUENCE, NumGroups=2)],
