@@ -75,9 +75,9 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
     The checks: outputs have the sizes that the layer declares, also for few observations and for other sizes; gradients
     agree with central differences; single precision agrees with double; arguments stay unchanged; buffers can be used
     again; a mini-batch gives what its observations and sequences give one by one, and nothing behind the end of a
-    sequence is seen; training and prediction differ only where they may; random layers repeat with their seed; all
-    engines agree; copies are independent; bad values of options are refused; the layer prints itself; sizes that it
-    does not take are mistakes of the network.
+    sequence is seen; the gradient of a loss agrees with differences; training and prediction differ only where they
+    may; random layers repeat with their seed; all engines agree; copies are independent; bad values of options are
+    refused; the layer prints itself; sizes that it does not take are mistakes of the network.
 
     Parameters
     ----------
@@ -112,12 +112,12 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
     >>> from mlnet import checkLayer, reluLayer
     >>> checkLayer(reluLayer(), [5, 4, 3], ObservationDimension=4)  # doctest: +ELLIPSIS
     Running checkLayer: ReLULayer, 5x4x3
-    .......... .....
+    .......... .......
     Done checkLayer: ReLULayer, 5x4x3
     __________
     <BLANKLINE>
     Test Summary:
-         12 Passed, 0 Failed, 0 Incomplete, 3 Skipped.
+         12 Passed, 0 Failed, 0 Incomplete, 5 Skipped.
          Time elapsed: ... seconds.
     """
     if nargout not in (0, 1) or isinstance(nargout, bool):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from mlnet.conformance import checks, declaration_checks
+from mlnet.conformance import checks, declaration_checks, loss_checks
 from mlnet.conformance.checks import Check
 from mlnet.conformance.differences import NextToKink
 from mlnet.conformance.report import CheckReport, Outcome
@@ -22,6 +22,8 @@ CHECKS: tuple[Check, ...] = (
     checks.check_modes,
     checks.check_randomness,
     checks.check_engines,
+    loss_checks.check_loss_gradient,
+    loss_checks.check_loss_runs,
     declaration_checks.check_value_semantics,
     declaration_checks.check_bad_values,
     declaration_checks.check_display,

@@ -98,8 +98,18 @@ class Case:
         generator = np.random.default_rng([self.seed, len(lengths)])
         counts = [sum(lengths) if size.is_sequence else len(lengths) for size in self.sizes]
         shapes = [(count, *size.dims) for count, size in zip(counts, self.sizes, strict=True)]
-        data = tuple(generator.standard_normal(shape) for shape in shapes)
+        data = tuple(self._draw(number, shape, generator) for number, shape in enumerate(shapes))
         return Batch(data, tuple(np.array(lengths) if size.is_sequence else None for size in self.sizes))
+
+    def whole(self, number: int) -> tuple[int, int] | None:
+        """Return the first and last of the whole numbers that an input takes; None for all others."""
+        return self.layer.whole_inputs.get(self.layer.inputs[number]) if self.layer.inputs else None
+
+    def _draw(self, number: int, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+        whole = self.whole(number)
+        if whole is None:
+            return generator.standard_normal(shape)
+        return generator.integers(*whole, shape, endpoint=True).astype(np.float64)
 
     def reseeded(self, seed: int) -> Case:
         """Return the case with other data and parameters."""

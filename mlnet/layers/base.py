@@ -198,6 +198,8 @@ class Layer(Declared):
     states: ClassVar[tuple[str, ...]] = ()
     inputs: ClassVar[tuple[str, ...]] = ("in",)
     outputs: ClassVar[tuple[str, ...]] = ("out",)
+    whole_inputs: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    """The inputs that take whole numbers, such as numbers of words, with the first and last of them."""
     shows_all_link: ClassVar[bool] = False
     """Whether the printed block ends with 'Show all properties'."""
     shows_empty_groups: ClassVar[bool] = False

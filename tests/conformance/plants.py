@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mlnet.engines.base import Engine, Loss, Operation
 from mlnet.engines.select import engine_named
 from mlnet.layers.base import Call, Layer, Size, SizeError, TimeRule, layer_table, same_lengths
+from mlnet.layers.output import OutputLayer
 from mlnet.options import Group, Option
 from mlnet.rules import Rule, number
 
@@ -21,6 +23,7 @@ class PlantedEngine(Engine):
 
     def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
         self._operations = {**engine_named("numpy").operations, "planted": Operation(forward, backward)}
+        self._losses = {**engine_named("numpy").losses, "planted": Loss(forward, backward)}
 
     @property
     def operations(self) -> Mapping[str, Operation]:
@@ -28,7 +31,16 @@ class PlantedEngine(Engine):
 
     @property
     def losses(self) -> Mapping[str, Loss]:
-        return engine_named("numpy").losses
+        return self._losses
+
+
+class PlantedLoss(OutputLayer):
+    """Has the loss 'planted'."""
+
+    type_name = "Planted Loss"
+    constructor_name = "plantedLoss"
+    loss = "planted"
+    metric = "RMSE"
 
 
 class PlantedLayer(Layer):
@@ -59,6 +71,12 @@ class Random(PlantedLayer):
     """Runs the operation with a generator in training."""
 
     random = True
+
+
+class Whole(PlantedLayer):
+    """Takes whole numbers."""
+
+    whole_inputs = MappingProxyType({"in": (3, 6)})
 
 
 class WrongSize(PlantedLayer):
@@ -190,3 +208,37 @@ def own_generator(x, *, factor, workspace, generator=None):
 
 def infinite_for_one_channel(x, *, factor, workspace):
     return x * (factor if x.shape[-1] > 1 else np.inf), Record(factor)
+
+
+def loss(z, targets, *, weights, shares, workspace, scale=1.0):
+    difference = z - targets
+    return z, float(np.sum(difference**2)) * scale / 2, Record(scale, difference)
+
+
+def loss_backward(saved, *, workspace):
+    return saved.more * saved.factor
+
+
+def wrong_loss_backward(saved, *, workspace):
+    return saved.more * 0.999
+
+
+def loss_that_counts(z, targets, *, workspace, **more):
+    workspace.count = getattr(workspace, "count", 0) + 1
+    return loss(z, targets, workspace=workspace, scale=workspace.count, **more)
+
+
+def loss_that_changes(z, targets, *, workspace, **more):
+    found = loss(z.copy(), targets, workspace=workspace, **more)
+    z += 1
+    return found
+
+
+def fractions(x, *, factor, workspace):
+    """Take whole numbers from 3 to 6 only, and have no gradient."""
+    assert set(x.ravel()) <= {3, 4, 5, 6}
+    return np.array([0, 0, 0, 7, 1, 5, 3])[x.astype(int)].astype(x.dtype), Record(factor)
+
+
+def no_gradient(saved, d_output, *, wanted, workspace):
+    return (np.zeros_like(d_output),)

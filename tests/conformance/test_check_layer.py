@@ -34,12 +34,12 @@ def test_a_report_is_printed_and_nothing_returned(capsys):
     assert checkLayer(reluLayer(), [4, 3, 2], ObservationDimension=4) is None
     assert without_time(capsys.readouterr().out).split("\n") == [
         "Running checkLayer: ReLULayer, 4x3x2",
-        ".......... .....",
+        ".......... .......",
         "Done checkLayer: ReLULayer, 4x3x2",
         "__________",
         "",
         "Test Summary:",
-        "     12 Passed, 0 Failed, 0 Incomplete, 3 Skipped.",
+        "     12 Passed, 0 Failed, 0 Incomplete, 5 Skipped.",
         "     Time elapsed: T seconds.",
         "",
     ]
@@ -49,10 +49,10 @@ def test_the_report_is_returned_for_one_output(capsys):
     report = checkLayer(reluLayer(), [4, 3, 2], nargout=1)
     assert capsys.readouterr().out == ""
     tables = [report.Passed, report.Failed, report.Incomplete, report.Skipped]
-    assert [len(table) for table in tables] == [12, 0, 0, 3]
+    assert [len(table) for table in tables] == [12, 0, 0, 5]
     assert sum(map(len, tables)) == len(CHECKS)
     assert all(table.columns == ["Check", "Reason"] for table in tables)
-    assert report.Skipped.Check == ["sequences", "randomness", "engines"]
+    assert report.Skipped.Check == ["sequences", "randomness", "engines", "loss gradient", "loss runs"]
     assert report.Skipped.Reason[1] == "The layer is not random."
     assert report.Passed.Reason[0].startswith("Outputs have the declared sizes")
     html = report._repr_html_()
@@ -67,7 +67,7 @@ def test_a_failure_is_listed_with_its_reason(monkeypatch):
     lines = repr(report).split("\n")
     at = lines.index("Failed:")
     assert lines[at + 1].startswith("     gradients: prediction: gradient of input 1: ")
-    assert "     11 Passed, 1 Failed, 0 Incomplete, 3 Skipped." in lines
+    assert "     11 Passed, 1 Failed, 0 Incomplete, 5 Skipped." in lines
     assert "<script>" not in report._repr_html_()
 
 

@@ -39,6 +39,8 @@ PLANTS: dict[str, tuple[Layer, tuple[Any, Any], Size, str]] = {
     ),
     "sum of padding": (plants.AlongTime(), (plants.sums_padding, plants.sums_padding_backward), SEQUENCE, "sequences"),
     "training": (plants.OtherInTraining(), BOTH, IMAGE, "modes"),
+    "gradient of a loss": (plants.PlantedLoss(), (plants.loss, plants.wrong_loss_backward), IMAGE, "loss gradient"),
+    "state of a loss": (plants.PlantedLoss(), (plants.loss_that_counts, plants.loss_backward), IMAGE, "loss runs"),
     "pickle": (plants.Forgetful(Factor=3), BOTH, FEATURES, "value semantics"),
     "rule": (plants.Careless(), BOTH, FEATURES, "bad values"),
     "HTML": (plants.RawHtml(), BOTH, FEATURES, "display"),
@@ -61,6 +63,22 @@ def test_a_planted_error_is_found_by_its_check_alone(plant):
 @pytest.mark.parametrize("layer", [plants.PlantedLayer(), plants.Random()])
 def test_without_a_plant_nothing_is_found(layer, size):
     assert not failed(Case(layer, (size,), plants.PlantedEngine(*BOTH)))
+
+
+@pytest.mark.parametrize("size", [FEATURES, IMAGE, SEQUENCE])
+def test_without_a_plant_nothing_is_found_in_a_loss(size):
+    assert not failed(Case(plants.PlantedLoss(), (size,), plants.PlantedEngine(plants.loss, plants.loss_backward)))
+
+
+def test_a_loss_that_changes_what_it_takes_is_found():
+    case = Case(plants.PlantedLoss(), (IMAGE,), plants.PlantedEngine(plants.loss_that_changes, plants.loss_backward))
+    assert "loss runs" in failed(case)
+
+
+def test_whole_numbers_are_drawn_and_not_moved():
+    engine = plants.PlantedEngine(plants.fractions, plants.no_gradient)
+    assert not failed(Case(plants.Whole(), (FEATURES,), engine))
+    assert "gradients" in failed(Case(plants.PlantedLayer(), (FEATURES,), engine))
 
 
 def test_a_random_layer_with_a_generator_of_its_own_is_found():
