@@ -130,15 +130,6 @@ def test_defaults_are_what_the_signature_says(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_copies_are_independent_and_pickles_complete(name):
-    layer = make(name, Name="first")
-    for twin in (copy.copy(layer), copy.deepcopy(layer), layer.copy(), pickle.loads(pickle.dumps(layer))):
-        assert same(twin, layer) and repr(twin) == repr(layer)
-        twin.Name = "second"
-        assert layer.Name == "first"
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_read_only_properties(name):
     layer = make(name)
     for entry in set(table(name).entries) - set(table(name).options):
