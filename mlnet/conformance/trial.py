@@ -98,18 +98,26 @@ class Case:
         generator = np.random.default_rng([self.seed, len(lengths)])
         counts = [sum(lengths) if size.is_sequence else len(lengths) for size in self.sizes]
         shapes = [(count, *size.dims) for count, size in zip(counts, self.sizes, strict=True)]
-        data = tuple(self._draw(number, shape, generator) for number, shape in enumerate(shapes))
-        return Batch(data, tuple(np.array(lengths) if size.is_sequence else None for size in self.sizes))
+        steps = tuple(np.array(lengths) if size.is_sequence else None for size in self.sizes)
+        data = tuple(
+            self._draw(n, shape, own, generator) for n, (shape, own) in enumerate(zip(shapes, steps, strict=True))
+        )
+        return Batch(data, steps)
 
     def whole(self, number: int) -> tuple[int, int] | None:
         """Return the first and last of the whole numbers that an input takes; None for all others."""
         return self.layer.whole_inputs.get(self.layer.inputs[number]) if self.layer.inputs else None
 
-    def _draw(self, number: int, shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
+    def _draw(
+        self, number: int, shape: tuple[int, ...], lengths: np.ndarray | None, generator: np.random.Generator
+    ) -> np.ndarray:
         whole = self.whole(number)
         if whole is None:
             return generator.standard_normal(shape)
-        return generator.integers(*whole, shape, endpoint=True).astype(np.float64)
+        drawn = generator.integers(*whole, shape, endpoint=True).astype(np.float64)
+        first = np.s_[:, 0] if lengths is None else np.s_[np.cumsum(lengths) - lengths]
+        drawn[first] = whole[1]  # so that no mask hides a whole observation
+        return drawn
 
     def reseeded(self, seed: int) -> Case:
         """Return the case with other data and parameters."""
@@ -150,9 +158,10 @@ class Case:
         generator = np.random.default_rng([self.seed, 98])
         (size,) = self.sizes
         shape = (*size.dims, 7) if size.spatial or size.is_sequence else (7, *size.dims)
-        data: np.ndarray = generator.standard_normal(shape)
+        data: Any = generator.standard_normal(shape)
         if self.layer.SplitComplexInputs:
-            data = data.take(range(size.channels // 2), axis=shape.index(size.channels, len(size.spatial))) * (1 + 1j)
+            channel = shape.index(size.channels, len(size.spatial))
+            data = data.take(range(size.channels // 2), axis=channel).astype(np.complex128) * (1 + 1j)
         predictors: Any = predictors_for(network, [data] if size.is_sequence else data, "checkLayer")
         layers = [
             with_input_statistics(layer, predictors, reset=False) if isinstance(layer, InputLayer) else layer

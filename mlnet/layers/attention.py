@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from mlnet.errors import OptionError
@@ -57,6 +57,11 @@ class _AttentionLayer(Layer):
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the inputs."""
         return (*self.data_inputs, "mask") if self.HasPaddingMaskInput else self.data_inputs
+
+    @property
+    def whole_inputs(self) -> Mapping[str, tuple[int, int]]:  # type: ignore[override]
+        """The mask tells data by 1 from padding by 0."""
+        return {"mask": (0, 1)}
 
     @property
     def outputs(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class WordEmbeddingLayer(Layer):
         ),
         *_WORDS.options(),
     )
+
+    @property
+    def whole_inputs(self) -> Mapping[str, tuple[int, int]]:  # type: ignore[override]
+        """The input takes numbers of words, with OOVMode 'map-to-last' also others."""
+        others = self.OOVMode == "map-to-last"
+        return {"in": (1 - others, int(self.NumWords) + others)}
 
     def description(self) -> str:
         """Return e.g. "Word embedding layer with 300 dimensions and 5000 unique words"."""

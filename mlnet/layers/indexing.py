@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, no_lengths
 from mlnet.options import Argument, Group, Option, constructs
@@ -36,6 +36,11 @@ class Indexing1DLayer(Layer):
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]
         """Names of the inputs."""
         return ("in", "mask") if self.HasPaddingMaskInput else ("in",)
+
+    @property
+    def whole_inputs(self) -> Mapping[str, tuple[int, int]]:  # type: ignore[override]
+        """The mask tells data by 1 from padding by 0."""
+        return {"mask": (0, 1)}
 
     def description(self) -> str:
         """Return e.g. "1-D indexing of the first element"."""

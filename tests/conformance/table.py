@@ -27,7 +27,7 @@ VOLUME = Size("SSSC", (4, 5, 3, 2))
 SEQUENCE, LINES, FILM = Size("CT", (4,)), Size("SCT", (7, 3)), Size("SSCT", (6, 5, 4))
 VOLUMES = Size("SSSCT", (4, 5, 3, 2))
 EVERYTHING = (FEATURES, LINE, IMAGE, VOLUME, SEQUENCE, LINES, FILM, VOLUMES)
-STATE = Size("C", (5,))
+STATE, LINE_OF_FOUR = Size("C", (5,)), Size("SC", (7, 4))
 
 Row = tuple[dict[str, Any], tuple[Size, ...]]
 
@@ -75,7 +75,7 @@ def _recurrent(states: int, **options: Any) -> list[Row]:
     ]
 
 
-_ALONG_TIME = [*rows(SEQUENCE, LINE), *rows(SEQUENCE, Padding="same", Stride=2)]
+_ALONG_TIME = [*rows(SEQUENCE, LINE, LINES), *rows(SEQUENCE, Padding="same", Stride=2)]
 _NORMALIZATIONS = ("zerocenter", "zscore", "rescale-symmetric", "zca-whitening", "pca-whitening")
 _REPARAMETERIZATIONS = ("weight-normalization", "weight-standardization")
 
@@ -129,6 +129,32 @@ TABLE: dict[str, list[Row]] = {
     "bilstmLayer": [*rows(SEQUENCE), *rows(SEQUENCE, OutputMode="last")],
     "gruLayer": [*_recurrent(1), *rows(SEQUENCE, ResetGateMode="recurrent-bias-after-multiplication")],
     "lstmProjectedLayer": [*rows(SEQUENCE), *rows(SEQUENCE, OutputMode="last")],
+    "selfAttentionLayer": [
+        *rows(FEATURES, LINE, SEQUENCE),
+        *rows(SEQUENCE, AttentionMask="causal", DropoutProbability=0.5),
+        *rows(LINE, HasScoresOutput=True),
+        ({"HasPaddingMaskInput": True}, (SEQUENCE, Size("CT", (1,)))),
+    ],
+    "attentionLayer": [
+        ({"NumHeads": 2}, (FEATURES,) * 3),
+        ({"NumHeads": 2, "HasScoresOutput": True}, (LINE_OF_FOUR, Size("SC", (5, 4)), Size("SC", (5, 2)))),
+        ({"NumHeads": 2}, (SEQUENCE,) * 3),
+        ({"NumHeads": 2, "AttentionMask": "causal"}, (SEQUENCE,) * 3),
+        ({"NumHeads": 1, "HasPaddingMaskInput": True}, (*(SEQUENCE,) * 3, Size("CT", (1,)))),
+    ],
+    "wordEmbeddingLayer": [
+        *rows(Size("C", (1,)), Size("SC", (5, 1)), Size("CT", (1,))),
+        *rows(Size("CT", (1,)), OOVMode="error"),
+    ],
+    "positionEmbeddingLayer": rows(LINE, SEQUENCE, MaxPosition=12),
+    "sinusoidalPositionEncodingLayer": rows(Size("C", (1,)), LINE, SEQUENCE),
+    "embeddingConcatenationLayer": rows(LINE, SEQUENCE),
+    "patchEmbeddingLayer": [*rows(IMAGE, VOLUME), *rows(IMAGE, SpatialFlattenMode="row-major", PatchSize=[3, 2])],
+    "indexing1dLayer": [
+        *rows(LINE, SEQUENCE),
+        *rows(LINE, SEQUENCE, Index="last"),
+        ({"HasPaddingMaskInput": True}, (SEQUENCE, Size("CT", (1,)))),
+    ],
     "dropoutLayer": rows(*EVERYTHING),
     "spatialDropoutLayer": rows(*EVERYTHING),
     "convolution1dLayer": [

@@ -31,29 +31,6 @@ from mlnet.network.resolve import resolve
 from mlnet.network.wiring import Source
 
 ONLY_IMAGES = {name for name in REQUIRED if "2d" in name} | {"spaceToDepthLayer", "instanceNormalizationLayer"}
-OTHER_FORMAT = {"flattenLayer", "reshapeLayer"}
-ELSEWHERE = (
-    InputLayer,
-    OutputLayer,
-    RecurrentLayer,
-    SequenceFoldingLayer,
-    SequenceUnfoldingLayer,
-    NetworkLayer,
-    MaxUnpooling2DLayer,
-)
-ATTENTION = {"selfAttentionLayer", "attentionLayer", "sinusoidalPositionEncodingLayer"}
-EMBEDDINGS = {
-    f"{kind}Layer" for kind in ("wordEmbedding", "positionEmbedding", "embeddingConcatenation", "patchEmbedding")
-}
-BETWEEN = [n for n in REQUIRED if not isinstance(make(n), ELSEWHERE) and not re.search("1d|3d", n)]
-BETWEEN = [n for n in BETWEEN if n not in ATTENTION | EMBEDDINGS]  # in test_attention_family.py
-ALONG_CHANNELS = {"concatenationLayer"}  # the catalogue's one joins along dimension 3
-PLACES = [
-    (name, size)
-    for name in BETWEEN
-    for size in (IMAGES if name in ONLY_IMAGES | ALONG_CHANNELS else IMAGES + FEATURES)
-    if (name, size.dims) != ("quadraticLayer", (6, 5, 3))  # needs elements along one dimension
-]
 
 
 def input_layer(size):
