@@ -9,6 +9,7 @@ from typing import Any as _Any
 
 from mlnet.errors import nearest as _nearest
 from mlnet.options import Renderer as _Renderer
+from mlnet.training.board import Board as _Board
 from mlnet.version import __version__ as __version__
 
 _NAMES_OF = {
@@ -108,3 +109,4 @@ def __dir__() -> list[str]:
 
 
 _Renderer.loader = staticmethod(lambda: _importlib.import_module("mlnet.display"))  # for objects that print themselves
+_Board.opener = staticmethod(lambda board: _importlib.import_module("mlnet.plotting.pictures").open_picture(board))

@@ -28,7 +28,6 @@ from mlnet.training.statistics import MovingStatistics, exact_population_statist
 from mlnet.training.validation import DataSet, Objective, Result, Validator
 
 COMPLETED = "Max epochs completed"
-STOPPED = "Stopped by OutputFcn"
 CRITERION = "Met validation criterion"
 
 
@@ -64,7 +63,7 @@ class Trainer:
     generators : Generators
         Randomness of the order and of dropout.
     report : callable
-        Takes the `Progress` of each iteration and returns true to stop.
+        Takes the `Progress` of each iteration and returns why to stop, or ''.
     checkpoint : callable, optional
         Takes the trainer after each iteration, and whether a checkpoint is to be written ``at_once``.
     """
@@ -77,7 +76,7 @@ class Trainer:
         validation: DataSet | None,
         options: TrainingOptions,
         generators: Generators,
-        report: Callable[[Progress], bool],
+        report: Callable[[Progress], str],
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
@@ -113,12 +112,12 @@ class Trainer:
         """
         with Interruption() as interruption:
             for progress in self.iterations():
-                stops = self._report(progress)
+                reason = self._report(progress)
                 if self._checkpoint is not None:
                     self._checkpoint(self, at_once=interruption.asked)
                 interruption.raise_if_asked()
-                if stops:
-                    return STOPPED
+                if reason:
+                    return reason
                 if self.best.waited >= self.options.ValidationPatience:
                     return CRITERION
         return COMPLETED

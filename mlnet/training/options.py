@@ -251,7 +251,6 @@ _NOT_YET: dict[str, Callable[[Any], bool]] = {
     "CheckpointPath": lambda value: value == "",
     "ExecutionEnvironment": lambda value: value in ("auto", "cpu"),
     "WorkerLoad": is_empty,
-    "Plots": lambda value: value == "none",
     "Metrics": is_empty,
     "ObjectiveMetricName": lambda value: value == "loss",
     "InputDataFormats": lambda value: value == "auto",

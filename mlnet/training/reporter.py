@@ -1,4 +1,4 @@
-"""Who hears of the progress of training: the printed table and the functions of OutputFcn."""
+"""Who hears of the progress of training: the printed table, the picture and the functions of OutputFcn."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ from mlnet.rules import EMPTY, is_empty
 from mlnet.structure import Structure
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress, ProgressTable
+from mlnet.training.validation import Result
+from mlnet.training.watching import TrainingWatch
+
+BY_FUNCTION = "Stopped by OutputFcn"
+BY_BUTTON = "Stopped manually"
 
 
 class Reporter:
-    """Passes progress on to the table (with Verbose) and to OutputFcn.
+    """Passes progress on to the table (with Verbose), to the picture (with Plots) and to OutputFcn.
 
-    ``metric`` is 'Accuracy' or 'RMSE'.
+    ``metric`` is 'Accuracy' or 'RMSE'; ``per_epoch`` the iterations of an epoch, if that is known.
     """
 
-    def __init__(self, options: TrainingOptions, metric: str, *, with_validation: bool) -> None:
+    def __init__(
+        self, options: TrainingOptions, metric: str, *, with_validation: bool, per_epoch: int | None = None
+    ) -> None:
         given = options.OutputFcn
         self._functions: list[Callable[[Structure], Any]] = (
             [] if is_empty(given) else given if isinstance(given, list) else [given]
@@ -30,25 +37,40 @@ class Reporter:
             if options.Verbose
             else None
         )
+        self._picture = (
+            TrainingWatch(options, metric, with_validation=with_validation, per_epoch=per_epoch)
+            if options.Plots == "training-progress"
+            else None
+        )
         self._last: Progress | None = None
 
-    def start(self) -> bool:
-        """Announce the start; return whether to stop at once."""
+    def start(self) -> str:
+        """Announce the start; return why to stop at once, or ''."""
+        if self._picture is not None:
+            self._picture.start()
         if self._table is not None:
             self._table.start()
-        return self._call("start", None)
+        return BY_FUNCTION if self._call("start", None) else ""
 
-    def __call__(self, progress: Progress) -> bool:
-        """Report an iteration; return whether to stop."""
+    def __call__(self, progress: Progress) -> str:
+        """Report an iteration; return why to stop, or ''."""
         self._last = progress
         if self._table is not None:
             self._table.update(progress)
-        return self._call("iteration", progress)
+        is_pressed = self._picture is not None and self._picture.update(progress)
+        if self._call("iteration", progress):
+            return BY_FUNCTION
+        return BY_BUTTON if is_pressed else ""
 
-    def close(self, reason: str | None) -> None:
-        """Close the table with the reason why training ended; None where an error ended it."""
+    def close(self, reason: str | None, final: Result | None = None) -> None:
+        """Close table and picture with the reason why training ended; None where an error ended it.
+
+        ``final`` is the validation of the network that is returned.
+        """
         if self._table is not None:
             self._table.close(reason)
+        if self._picture is not None:
+            self._picture.close(reason, final)
 
     def done(self) -> None:
         """Announce the end."""

@@ -16,7 +16,7 @@ from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.structure import Structure
-from mlnet.training.loop import STOPPED, Trainer
+from mlnet.training.loop import Trainer
 from mlnet.training.options import TrainingOptions, check_supported
 from mlnet.training.prepare import check_mini_batch, data_set, initialized, training_data
 from mlnet.training.reporter import Reporter
@@ -102,19 +102,29 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         print("Training on single CPU.", flush=True)
     generators = spawn_generators()
     network = initialized(network, data.predictors, options, generators.initialization)
-    reporter = Reporter(options, network.output_layer.metric, with_validation=validation is not None)
+    reporter = Reporter(
+        options,
+        network.output_layer.metric,
+        with_validation=validation is not None,
+        per_epoch=_iterations_per_epoch(options, len(data.predictors)),
+    )
     trainer = Trainer(network, engine, data, validation, options, generators, reporter)
-    reason = None
+    reason, final = None, None
     try:
-        reason = STOPPED if reporter.start() else trainer.run()
+        reason = reporter.start() or trainer.run()
         values = trainer.final_values()
         final = trainer.validate(values)
     finally:
-        reporter.close(reason)
+        reporter.close(reason, final)
     reporter.done()
     kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
     trained = kind(network.with_layers(with_values(network, values)))
     return trained if nargout == 1 else (trained, _info(trainer, final))
+
+
+def _iterations_per_epoch(options: TrainingOptions, count: int) -> int | None:
+    """Return the iterations of an epoch; None where sequences come in pieces, whose number depends on their lengths."""
+    return count // min(options.MiniBatchSize, count) if isinstance(options.SequenceLength, str) else None
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
