@@ -17,9 +17,9 @@ _NAMES_OF = {
     "autodiff.differentiate": "dlfeval dlgradient",
     "autodiff.labelled": "dims extractdata finddim stripdims",
     "conformance.check_layer": "checkLayer",
+    "data.confusion": "confusionmat",
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "display": "disp properties",
-    "display.plot": "plot",
     "display.summary": "summary",
     "errors": (
         "DataError MissingExtraError MlnetError NetworkError NotSupportedError OptionError TrainingError "
@@ -82,7 +82,11 @@ _NAMES_OF = {
     "network.trained": (
         "DAGNetwork SeriesNetwork activations classify classifyAndUpdateState predict predictAndUpdateState resetState"
     ),
+    "plotting.confusion_chart": "ConfusionMatrixChart confusionchart sortClasses",
+    "plotting.confusion_plot": "plotconfusion",
+    "plotting.plot": "plot",
     "randomness": "rng",
+    "training.monitor": "groupSubPlot recordMetrics trainingProgressMonitor updateInfo yscale",
     "training.options": "trainingOptions",
     "training.train": "trainNetwork",
 }

@@ -1,4 +1,4 @@
-"""plot: the picture of a network."""
+"""The picture of a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LETTER, _GAP, _ROW = 0.08, 0.5, 0.32
 """Inches: width of a letter, between a name and the next column, between ranks."""
 
 
-def plot(layers: Any, ax: Any = None) -> Any:
+def plot_network(layers: Any, ax: Any = None) -> Any:
     """Draw a network: a dot for each layer with its name, lines for the connections, from top to bottom.
 
     Parameters

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mlnet.plotting.canvas import is_loaded
+from mlnet.figures import is_loaded
 from mlnet.plotting.pace import SHARE, Pace
 from mlnet.plotting.progress_figure import SIZE, ProgressFigure
 from mlnet.plotting.surfaces import Surface, choose_surface

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.plotting.canvas import add_button, default_style
+from mlnet.figures import add_button, default_style
 from mlnet.training.board import Board, Curve, Panel
 
 SIZE = (11.0, 6.0)
@@ -70,7 +70,8 @@ class ProgressFigure:
         self._with_button = with_button and board.with_stop_button
         self.button: Any = None
         self._background: Any = None
-        figure.canvas.mpl_connect("draw_event", self._on_draw)
+        self._connection = figure.canvas.mpl_connect("draw_event", self._on_draw)
+        figure.canvas.mpl_connect("resize_event", self._on_resize)
         self._build()
 
     def draw(self) -> None:
@@ -80,12 +81,21 @@ class ProgressFigure:
         is_same = self._set_limits()
         self._set_data()
         canvas = self.figure.canvas
-        if is_same and self._background is not None and canvas.supports_blit:
+        is_quick = is_same and not self._board.is_finished and canvas.supports_blit
+        if is_quick and self._background is not None:
             canvas.restore_region(self._background)
-            self._draw_moving()
+            self._draw_moving(canvas.get_renderer())
             canvas.blit(self.figure.bbox)
         else:
             canvas.draw()
+
+    def settle(self) -> None:
+        """Bring the figure up to date for the last time, and leave it as any other figure."""
+        self._set_limits()
+        self._set_data()
+        self.figure.canvas.mpl_disconnect(self._connection)
+        for artist in self._moving:
+            artist.set_animated(False)
 
     def _build(self) -> None:
         """Make all axes anew."""
@@ -264,16 +274,20 @@ class ProgressFigure:
         self.button.label.set_text("Stopping")
         self.figure.canvas.draw_idle()
 
-    def _on_draw(self, _: Any) -> None:
-        """Keep the background of a whole drawing, and draw the rest over it."""
+    def _on_draw(self, event: Any) -> None:
+        """Keep the background of a whole drawing, and draw the rest over it; also where a user saves the figure."""
         canvas = self.figure.canvas
-        if canvas.supports_blit:
+        if canvas.supports_blit and not canvas.is_saving():
             self._background = canvas.copy_from_bbox(self.figure.bbox)
-        self._draw_moving()
+        self._draw_moving(event.renderer)
 
-    def _draw_moving(self) -> None:
+    def _on_resize(self, _: Any) -> None:
+        """Forget the background, which has the old size."""
+        self._background = None
+
+    def _draw_moving(self, renderer: Any) -> None:
         for artist in self._moving:
-            self.figure.draw_artist(artist)
+            artist.draw(renderer)
 
 
 def side_texts(sections: dict[str, dict[str, str]]) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from mlnet.plotting import canvas
+from mlnet import figures
 
 FILE = "training-progress.png"
 
@@ -75,13 +75,13 @@ class NotebookCell:
 
     def open(self, size: tuple[float, float]) -> Any:
         """Return a figure."""
-        return canvas.new_figure(size)
+        return figures.new_figure(size)
 
     def present(self, figure: Any) -> None:
         """Replace the picture in the cell."""
         from IPython.display import Image, display
 
-        image = Image(data=canvas.png(figure), format="png")
+        image = Image(data=figures.png(figure), format="png")
         if self._handle is None:
             self._handle = display(image, display_id=True)
         else:
@@ -107,11 +107,11 @@ class PictureFile:
 
     def open(self, size: tuple[float, float]) -> Any:
         """Return a figure."""
-        return canvas.new_figure(size)
+        return figures.new_figure(size)
 
     def present(self, figure: Any) -> None:
         """Replace the file."""
-        canvas.write_atomically(self.path, canvas.png(figure))
+        figures.write_atomically(self.path, figures.png(figure))
         self._is_written = True
 
     def poll(self, figure: Any) -> bool:
@@ -138,9 +138,9 @@ def choose_surface(size: tuple[float, float], title: str) -> Surface:
     MissingExtraError
         Where matplotlib is not installed.
     """
-    canvas.require("Plots='training-progress'")
-    if canvas.may_have_windows():
-        figure = canvas.new_window(size, title)
+    figures.require("A picture of it")
+    if figures.may_have_windows():
+        figure = figures.new_window(size, title)
         if figure is not None:
             return Window(figure)
     return NotebookCell() if in_notebook() else PictureFile()

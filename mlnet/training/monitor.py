@@ -146,7 +146,7 @@ def _shown(value: Any) -> str:
 
 
 @constructs(TrainingProgressMonitor)
-def trainingProgressMonitor(*args: Any, **kwargs: Any) -> TrainingProgressMonitor:
+def trainingProgressMonitor() -> None:
     """Return a monitor that records and draws the progress of a training loop of one's own.
 
     The clock starts here. The picture opens with the first recorded value: a window with a stop button, a figure in a
@@ -346,9 +346,9 @@ def _known(where: str, name: Any, known: Any, of: str) -> None:
 def _number(where: str, name: str, value: Any) -> float | int:
     """Return one real number; NaN and Inf are numbers, which loops may meet."""
     try:
-        found = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+        found = np.asarray(value)
         if found.size != 1 or found.dtype.kind not in "biuf":
             raise ValueError
         return found.ravel()[0].item()
-    except (*REFUSALS, AttributeError):
+    except REFUSALS:
         raise OptionError(message(f"{where}: {name}", "one real number", describe(value))) from None

@@ -95,5 +95,5 @@ except mlnet.MissingExtraError as error:
     print(error)
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout == "plot needs matplotlib: pip install 'mlnet[plot]'\n"
+    assert found.stdout == "plot needs matplotlib: pip install matplotlib\n"
     assert issubclass(MissingExtraError, ImportError)
