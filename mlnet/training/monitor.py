@@ -181,7 +181,7 @@ def trainingProgressMonitor() -> None:
           XLabel: 'Iteration'
         Progress: 100
           Status: 'Running'
-         Visible: 1
+         Visible: 0
             Stop: 0
     """
 
