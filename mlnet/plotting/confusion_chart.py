@@ -217,7 +217,7 @@ def _of_matrix(first: Any, matrix: np.ndarray | None, names: Any, where: str) ->
         raise DataError(message(where, "two arrays of labels, or a square matrix of counts", describe(first)))
     if names is None:
         return matrix, [str(number) for number in range(1, len(matrix) + 1)]
-    labels = list(names) if texts().takes(names) else [str(name) for name in labels_of(names, where)]
+    labels = list(names) if texts().takes(names) else [str(name) for name in labels_of(names, where).names().ravel()]
     if len(set(labels)) != len(labels):
         raise DataError(message(f"{where}: class names", "different names", describe(labels)))
     return matrix, labels

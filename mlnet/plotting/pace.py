@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 
 SHORTEST = 0.5
 """Seconds from one drawing to the next, at least."""
-SHARE = 60
-"""A pause is this many times as long as the drawing before it, so that drawing takes less than 2 % of the time."""
+SHARE = 100
+"""A pause is this many times as long as the drawing before it: 1 % of the time, and as much is left for the first and
+the last drawing."""
 
 
 class Pace:

@@ -21,16 +21,14 @@ LOADING, FIRST = 0.4, 0.15
 class BoardPicture:
     """Draws a board on a surface.
 
-    A window or a cell opens at once, since somebody waits for it. A file is first drawn when training has taken so long
-    that loading matplotlib costs little, but at the latest at the end.
+    A window or a cell opens with the first update, since somebody waits for it. A file is first drawn when training has
+    taken so long that loading matplotlib costs little, but at the latest at the end.
     """
 
     def __init__(self, board: Board, surface: Surface, clock: Callable[[], float] = time.perf_counter) -> None:
         self._board, self._surface, self._clock = board, surface, clock
         self._view: ProgressFigure | None = None
         self._is_stale, self._is_there = True, True
-        if surface.is_live:
-            self._draw()
         first = 0.0 if surface.is_live else SHARE * (FIRST + LOADING * (not is_loaded()))
         self._drawing = Pace(first, clock=clock)
         self._polling = Pace(shortest=POLL, clock=clock)
@@ -44,6 +42,10 @@ class BoardPicture:
             with self._polling.measured():
                 self._is_there = self._surface.poll(self._view.figure)
         if self._is_there and self._drawing.is_due():
+            if self._surface.is_live and self._view is None:
+                self._draw()  # opening takes long, but only once; no pause follows from it
+                with self._drawing.measured():
+                    return
             with self._drawing.measured():
                 self._draw()
 

@@ -20,6 +20,8 @@ POINTS = 1000
 """About as many points of a curve are drawn as the panel is pixels wide."""
 BANDS = 40
 """More epochs than this share bands."""
+START = 500.0
+"""Where the whole training is longer, the horizontal axis starts with about so many iterations, and doubles when full."""
 LEFT, RIGHT, BOTTOM, TOP, GAP = 0.07, 0.67, 0.085, 0.925, 0.1
 NAMES, VALUES = 0.69, 0.85
 COLORS = {"Accuracy": ("#0072bd", "#a8d2f0"), "Loss": ("#d95319", "#f5c9b3")}
@@ -81,8 +83,7 @@ class ProgressFigure:
         is_same = self._set_limits()
         self._set_data()
         canvas = self.figure.canvas
-        is_quick = is_same and not self._board.is_finished and canvas.supports_blit
-        if is_quick and self._background is not None:
+        if is_same and self._background is not None and canvas.supports_blit:
             canvas.restore_region(self._background)
             self._draw_moving(canvas.get_renderer())
             canvas.blit(self.figure.bbox)
@@ -118,6 +119,8 @@ class ProgressFigure:
             self._moving += [self.names, self.values, self.headings]
             if self._with_button:
                 self.button = add_button(figure, (0.9, 0.945, 0.075, 0.045), "Stop", self._pressed)
+                self.button.ax.set_animated(True)
+                self._moving.append(self.button.ax)
 
     def _places(self) -> list[tuple[float, float, float, float]]:
         """Return left, bottom, width and height of the panels: in one column, in two from four panels on."""
@@ -144,6 +147,7 @@ class ProgressFigure:
         axes.grid(True, color="0.88", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlim(0, 1)
+        axes.locator_params(nbins=6)  # each label costs time at every whole drawing
         if panel.is_logarithmic:
             axes.set_yscale("log")
         self._lines = getattr(self, "_lines", {})
@@ -188,15 +192,16 @@ class ProgressFigure:
 
     def _set_limits(self) -> bool:
         """Set the ends of the axes and the bands; return whether all are as before."""
-        limits: list[Any] = [self._horizontal(), len(self._board.epochs) if self._board.epochs else 0]
-        limits += [self._vertical(panel) for panel in self._board.panels]
+        horizontal = self._horizontal()
+        epochs = [start for start in self._board.epochs if start <= horizontal[1]]
+        limits: list[Any] = [horizontal, epochs, *(self._vertical(panel) for panel in self._board.panels)]
         if limits == self._limits:
             return True
         self._limits = limits
         for axes, vertical in zip(self.axes, limits[2:], strict=True):
-            axes.set_xlim(*limits[0])
+            axes.set_xlim(*horizontal)
             axes.set_ylim(*vertical)
-            self._bands(axes, limits[0][1])
+            self._bands(axes, epochs, horizontal[1])
         return False
 
     def _horizontal(self) -> tuple[float, float]:
@@ -206,8 +211,12 @@ class ProgressFigure:
         board = self._board
         if board.is_finished and xs:
             return start, max(last, start + 1)
-        end = end_above(max(last, 10.0))
-        return start, end if board.end is None else max(min(end, board.end), last, start + 1)
+        if board.end is None:
+            return start, end_above(max(last, 10.0))
+        end = board.end
+        while end / 2 >= max(last, START):
+            end /= 2
+        return start, max(end, last, start + 1)
 
     def _vertical(self, panel: Panel) -> tuple[float, float]:
         if panel.limits is not None:
@@ -225,13 +234,12 @@ class ProgressFigure:
         low, high = float(values.min()), float(values.max())
         return (-end_above(-low) if low < 0 else 0.0), (end_above(high) if high > 0 else 0.0 if low < 0 else 1.0)
 
-    def _bands(self, axes: Any, end: float) -> None:
+    def _bands(self, axes: Any, epochs: list[float], end: float) -> None:
         """Shade every second epoch, or stretch of epochs where there are many, and write their numbers."""
         for each in [axes.epoch_band, *axes.epoch_texts]:
             if each is not None:
                 each.remove()
         axes.epoch_band, axes.epoch_texts = None, []
-        epochs = self._board.epochs
         if not epochs:
             return
         together = math.ceil(len(epochs) / BANDS)

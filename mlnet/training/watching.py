@@ -65,6 +65,8 @@ class TrainingWatch:
             del self._sections["Validation"]
         panels = curve_panels(metric, with_validation=with_validation)
         self.board = Board("Training progress", "Iteration", panels, self._sections, end=total)
+        if per_epoch is not None:
+            self.board.epochs = [1.0 + per_epoch * epoch for epoch in range(options.MaxEpochs)]
         self._watch = Watch(self.board)
         self._epoch = 0
         self._last: Progress | None = None
@@ -77,7 +79,7 @@ class TrainingWatch:
         """Take in an iteration, and return whether the stop button was pressed."""
         self._last = progress
         board, at = self.board, progress.iteration
-        if progress.epoch != self._epoch:
+        if self._per_epoch is None and progress.epoch != self._epoch:
             self._epoch = progress.epoch
             board.epochs.append(at)
         values = (
