@@ -21,7 +21,7 @@ POINTS = 1000
 BANDS = 40
 """More epochs than this share bands."""
 START = 500.0
-"""Where the whole training is longer, the horizontal axis starts with about so many iterations, and doubles when full."""
+"""The horizontal axis of a long training starts with at most twice as many iterations, and doubles when it is full."""
 LEFT, RIGHT, BOTTOM, TOP, GAP = 0.07, 0.67, 0.085, 0.925, 0.1
 NAMES, VALUES = 0.69, 0.85
 COLORS = {"Accuracy": ("#0072bd", "#a8d2f0"), "Loss": ("#d95319", "#f5c9b3")}

@@ -71,6 +71,10 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     GradientThreshold; a step of the solver with rate ``learning rate * LearnRateFactor``. The printed loss does not
     contain the L2 penalty. With fewer observations than MiniBatchSize, all of them make the mini-batch.
 
+    ``Plots='training-progress'`` draws metric, loss and validation while training: in a window, whose stop button ends
+    training after the current iteration and returns the finished network; in the current cell of a notebook; without a
+    display into the file ``training-progress.png``. Nothing that goes wrong there ends training.
+
     Ctrl-C ends training with KeyboardInterrupt.
 
     Examples
