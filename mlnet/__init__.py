@@ -18,7 +18,19 @@ _NAMES_OF = {
     "autodiff.labelled": "dims extractdata finddim stripdims",
     "conformance.check_layer": "checkLayer",
     "data.confusion": "confusionmat",
+    "data.array_datastore": "arrayDatastore",
+    "data.augmentation": "augment imageDataAugmenter",
+    "data.augmented": "augmentedImageDatastore",
+    "data.combined": "combine transform",
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
+    "data.file_datastore": "fileDatastore signalDatastore",
+    "data.functions": (
+        "hasdata numel numpartitions partition preview progress read readByIndex readall readimage reset shuffle subset"
+    ),
+    "data.image_datastore": "imageDatastore",
+    "data.images": "readDatastoreImage",
+    "data.label_counts": "countEachLabel splitEachLabel",
+    "data.pixel_datastore": "pixelLabelDatastore pixelLabelImageDatastore",
     "display": "disp properties",
     "display.summary": "summary",
     "errors": (

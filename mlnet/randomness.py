@@ -15,6 +15,9 @@ from mlnet.options import describe
 
 _DEFAULT_SEED = 0
 _root = np.random.SeedSequence(_DEFAULT_SEED)
+_DATA = 0x64617461
+"""What tells the seed of the data functions from those of trainings, which are spawned one after the other."""
+_data: np.random.Generator | None = None
 
 
 class Generators(NamedTuple):
@@ -44,7 +47,7 @@ def rng(seed: int | str) -> None:
     >>> from mlnet import rng
     >>> rng(42)
     """
-    global _root
+    global _root, _data
     if isinstance(seed, str) and seed == "default":
         seed = _DEFAULT_SEED
     if isinstance(seed, str) and seed == "shuffle":
@@ -53,6 +56,18 @@ def rng(seed: int | str) -> None:
         _root = np.random.SeedSequence(int(seed))
     else:
         raise OptionError(f"rng: needs an integer of at least 0, 'default' or 'shuffle', but got {describe(seed)}.")
+    _data = None
+
+
+def data_generator() -> np.random.Generator:
+    """Return the generator of the functions of data (`shuffle`, `splitEachLabel`, `augment`, `read`), which goes on.
+
+    It is another one than those of trainings, so that looking at data does not change a training.
+    """
+    global _data
+    if _data is None:
+        _data = np.random.default_rng(np.random.SeedSequence(_root.entropy, spawn_key=(_DATA,)))
+    return _data
 
 
 def spawn_generators() -> Generators:

@@ -12,7 +12,8 @@ from mlnet.options import Shown
 class DataTable(Shown):
     """Columns of the same length, read as attributes (``t.Source``) or by name (``t['Source']``).
 
-    ``len(t)`` is the number of rows, ``t.rows()`` yields them as tuples, and ``t.to_pandas()`` gives a DataFrame.
+    Columns are lists; a categorical one stays categorical. ``len(t)`` is the number of rows, ``t.rows()`` yields them
+    as tuples, and ``t.to_pandas()`` gives a DataFrame.
 
     Raises
     ------
@@ -20,11 +21,11 @@ class DataTable(Shown):
         Where the columns differ in length.
     """
 
-    def __init__(self, **columns: Sequence[Any]) -> None:
-        lengths = {name: len(values) for name, values in columns.items()}
+    def __init__(self, **columns: Sequence[Any] | Shown) -> None:
+        lengths = {name: len(values) for name, values in columns.items()}  # type: ignore[arg-type]
         if len(set(lengths.values())) > 1:
             raise OptionError(f"table: needs columns of the same length, but got {lengths}.")
-        self._columns = {name: list(values) for name, values in columns.items()}
+        self._columns: dict[str, Any] = {n: _kept(values) for n, values in columns.items()}
 
     @property
     def columns(self) -> list[str]:
@@ -39,12 +40,12 @@ class DataTable(Shown):
     def __len__(self) -> int:
         return len(next(iter(self._columns.values()), []))
 
-    def __getitem__(self, name: str) -> list[Any]:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._columns:
             raise UnknownNameError(f"table: there is no column '{name}'.{nearest(str(name), self._columns)}")
-        return list(self._columns[name])
+        return _kept(self._columns[name])
 
-    def __getattr__(self, name: str) -> list[Any]:
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
         return self[name]
@@ -65,4 +66,9 @@ class DataTable(Shown):
             import pandas
         except ImportError:
             raise MissingExtraError("to_pandas needs pandas: pip install pandas") from None
-        return pandas.DataFrame(self._columns)
+        return pandas.DataFrame({name: list(values) for name, values in self._columns.items()})
+
+
+def _kept(values: Any) -> Any:
+    """Return a column as a list of its own, but labels as they are."""
+    return values if isinstance(values, Shown) else list(values)

@@ -37,9 +37,10 @@ class Rows:
             self._numbers, self._drawn_with = numbers, self.generator
             for place, row in zip(numbers, self._found, strict=True):
                 if len(row) < self.columns:
+                    advice = f" {self.datastore.response_advice}" if self.datastore.response_advice else ""
                     raise DataError(
                         f"{self.where}: needs {self.columns} columns (inputs and response), but "
-                        f"{self.datastore.describe_row(place)} has {len(row)}."
+                        f"{self.datastore.describe_row(place)} has {len(row)}.{advice}"
                     )
         return [row[number] for row in self._found], numbers
 
@@ -102,7 +103,8 @@ class DatastorePredictors:
         """Return None: these are no sequences."""
 
     def check_finite(self) -> None:
-        """Do nothing: each mini-batch is checked when it is read."""
+        """Check the first observation, for what can be known before training; others are checked when they are read."""
+        self.batch(slice(0, 1))
 
 
 class DatastoreResponses:
@@ -139,6 +141,12 @@ class DatastorePixelTargets:
             raise DataError(
                 f"{rows.where}: needs the names of the classes, but the datastore does not know them. "
                 "Give Classes of the output layer."
+            )
+        unknown = [name for name in rows.datastore.classes() if name not in self.classes]
+        if unknown:
+            raise DataError(
+                f"{rows.where}: needs classes out of {', '.join(self.classes)}, but the datastore has also "
+                f"'{unknown[0]}'."
             )
 
     def __len__(self) -> int:

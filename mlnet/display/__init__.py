@@ -8,6 +8,10 @@ from __future__ import annotations
 from mlnet.autodiff.array import dlarray
 from mlnet.display.analysis import analysis_html, analysis_text
 from mlnet.display.arrays import dlarray_text
+from mlnet.data.augmentation import ImageDataAugmenter
+from mlnet.data.datastore import Datastore
+from mlnet.data.declared import DeclaredDatastore
+from mlnet.display.datastores import augmenter_text, datastore_html, datastore_text
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
@@ -46,3 +50,8 @@ to_text.register(categorical, labels_text)
 to_html.register(categorical, lambda labels: preformatted(labels_text(labels)))
 to_text.register(dlarray, dlarray_text)
 to_html.register(dlarray, lambda array: preformatted(dlarray_text(array)))
+for _datastores in (Datastore, DeclaredDatastore):
+    to_text.register(_datastores, datastore_text)
+    to_html.register(_datastores, datastore_html)
+to_text.register(ImageDataAugmenter, augmenter_text)
+to_html.register(ImageDataAugmenter, lambda augmenter: preformatted(augmenter_text(augmenter)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mlnet.display.html import html_table, titled
-from mlnet.display.values import value_text
+from mlnet.display.values import one_line, value_text
+from mlnet.labels import UNDEFINED, categorical
 from mlnet.table import DataTable
 
 
@@ -33,8 +34,10 @@ def table_html(table: DataTable) -> str:
     return titled(f"{rows}x{columns} table", html_table(body, table.columns, align=("left",) * columns))
 
 
-def _cells(values: list[Any]) -> list[str]:
-    """Return the entries of a column; texts are cells of one width, numbers are right-aligned."""
+def _cells(values: Any) -> list[str]:
+    """Return the entries of a column; texts are cells of one width, numbers are right-aligned, labels left-aligned."""
+    if isinstance(values, categorical):
+        return [UNDEFINED if name is None else one_line(name) for name in values]
     if all(isinstance(value, str) for value in values):
         longest = max(map(len, values))
         quoted = [f"'{value}'" for value in values]

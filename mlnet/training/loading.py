@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ class Loader:
         Datastores that change data at random get a generator for each mini-batch, made of the seed, the epoch and the
         place in it, so that neither reading ahead nor going on later changes what they do.
     in_background : bool
-        Whether another thread reads some mini-batches ahead.
+        Whether another thread reads some mini-batches ahead; a datastore can ask for it too.
     """
 
     def __init__(self, seed: int, *, in_background: bool) -> None:
@@ -43,7 +44,13 @@ class Loader:
 
     def __call__(self, mini_batches: Iterable[MiniBatch]) -> Iterator[Loaded]:
         """Yield the mini-batches with their data, in their order."""
-        if not self._in_background:
+        mini_batches = iter(mini_batches)
+        first = next(mini_batches, None)
+        if first is None:
+            return
+        mini_batches = chain([first], mini_batches)
+        rows = rows_of(first.data.predictors)
+        if not self._in_background and not (rows is not None and rows.datastore.in_background):
             for mini_batch in mini_batches:
                 yield self._load(mini_batch)
             return
