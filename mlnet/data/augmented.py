@@ -77,6 +77,10 @@ class AugmentedImageDatastore(PreparingDatastore):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        name = args[2] if len(args) > 2 and len(args) % 2 == 0 else None
+        if isinstance(name, str) and name.lower() not in {option.lower() for option in self.table.arguments}:
+            options = [option.name for option in OPTIONS]
+            raise UnknownNameError(f"augmentedImageDatastore: there is no option '{name}'.{nearest(name, options)}")
         super().__init__(*args, **kwargs)
         source, responses = self._values["source"], self._values["responses"]
         if isinstance(source, np.ndarray):

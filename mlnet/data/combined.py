@@ -12,7 +12,6 @@ from mlnet.data.datastore import Datastore
 from mlnet.errors import DataError, MlnetError, OptionError
 from mlnet.labels import categorical
 from mlnet.options import describe
-from mlnet.randomness import data_generator
 from mlnet.rules import flag
 
 
@@ -130,27 +129,24 @@ class TransformedDatastore(Datastore):
 
     def rows(self, numbers: Sequence[int], generator: np.random.Generator | None = None) -> list[tuple[Any, ...]]:
         """Return the columns that the function makes of each observation."""
-        parts = [source.read_rows(numbers, generator) for source in self.UnderlyingDatastores]
+        single = self.read_size() == 1
         return [
-            self._columns(self._apply([[row] for row in rows], [number], single=self.read_size() == 1), number)
-            for number, *rows in zip(numbers, *parts, strict=True)
+            self._columns(self._called([number], generator, single=single, informed=False)[0], number)
+            for number in numbers
         ]
 
     def read_size(self) -> int:
         """Return how many observations go into the function at once."""
         return self.UnderlyingDatastores[0].read_size()
 
-    def _read(self, numbers: Sequence[int], *, single: bool, nargout: int, start_over: bool = False) -> Any:
+    def observed(
+        self, numbers: Sequence[int], generator: np.random.Generator | None, *, single: bool, informed: bool
+    ) -> tuple[Any, Any]:
         """Return what the function makes of the data that the datastores read."""
-        if nargout not in (1, 2) or isinstance(nargout, bool):
-            raise OptionError(f"read: nargout needs to be 1 or 2, but is {nargout!r}.")
-        if not single and self.read_size() == 1:
-            data: Any = [self._read([n], single=True, nargout=1, start_over=start_over) for n in numbers]
-            return data if nargout == 1 else (data, self.information(numbers))
-        generator = None if start_over else data_generator()
-        parts = [source.read_rows(numbers, generator) for source in self.UnderlyingDatastores]
-        data, information = self._call(parts, numbers, single=single)
-        return data if nargout == 1 else (data, information)
+        if single or self.read_size() > 1:
+            return self._called(numbers, generator, single=single, informed=informed)
+        each = [self._called([number], generator, single=True, informed=informed) for number in numbers]
+        return [data for data, _ in each], [information for _, information in each]
 
     def information(self, numbers: Sequence[int]) -> Any:
         """Return what the datastores tell; a list where there are several."""
@@ -166,14 +162,17 @@ class TransformedDatastore(Datastore):
         sources = [source.selected(numbers) for source in self.UnderlyingDatastores]
         return TransformedDatastore(sources, self.Transforms[0], self.IncludeInfo)
 
-    def _apply(self, parts: list[list[tuple[Any, ...]]], numbers: Sequence[int], *, single: bool) -> Any:
-        return self._call(parts, numbers, single=single)[0]
-
-    def _call(self, parts: list[list[tuple[Any, ...]]], numbers: Sequence[int], *, single: bool) -> tuple[Any, Any]:
+    def _called(
+        self, numbers: Sequence[int], generator: np.random.Generator | None, *, single: bool, informed: bool
+    ) -> tuple[Any, Any]:
         """Return data and information behind the function."""
-        pairs = zip(self.UnderlyingDatastores, parts, strict=True)
-        values = [source.gathered(rows, single=single) for source, rows in pairs]
-        information = self.information(numbers) if self.IncludeInfo or len(numbers) == 1 else None
+        informed = informed or self.IncludeInfo
+        each = [
+            source.observed(numbers, generator, single=single, informed=informed)
+            for source in self.UnderlyingDatastores
+        ]
+        values, told = [data for data, _ in each], [information for _, information in each]
+        information = told[0] if len(told) == 1 else told
         name = f"transform: {describe(self.Transforms[0])} for {self.describe_row(numbers[0])}"
         try:
             found = self.Transforms[0](*values, *([information] if self.IncludeInfo else []))
@@ -182,7 +181,7 @@ class TransformedDatastore(Datastore):
         except Exception as error:
             raise DataError(f"{name} raised {type(error).__name__}: {error}") from error
         if not self.IncludeInfo:
-            return found, information if information is not None else self.information(numbers)
+            return found, information
         if not isinstance(found, (list, tuple)) or len(found) != 2:
             raise DataError(
                 f"{name}: needs to return data and information (IncludeInfo=True), but got {describe(found)}."

@@ -55,6 +55,13 @@ class Datastore(Shown, ABC):
         """Return rows as `read` returns them: the columns of a ``single`` one, otherwise a list with one for each."""
         return list(rows[0]) if single else [list(row) for row in rows]
 
+    def observed(
+        self, numbers: Sequence[int], generator: np.random.Generator | None, *, single: bool, informed: bool
+    ) -> tuple[Any, Any]:
+        """Return observations as `read` does, and where they come from if that is asked for."""
+        data = self.gathered(self.read_rows(numbers, generator), single=single)
+        return data, self.information(numbers) if informed else None
+
     def information(self, numbers: Sequence[int]) -> Any:
         """Return what `read` tells about the observations ``numbers`` as its second output."""
         return Structure()
@@ -169,6 +176,6 @@ class Datastore(Shown, ABC):
     def _read(self, numbers: Sequence[int], *, single: bool, nargout: int, start_over: bool = False) -> Any:
         if nargout not in (1, 2) or isinstance(nargout, bool):
             raise OptionError(f"read: nargout needs to be 1 or 2, but is {nargout!r}.")
-        rows = self.read_rows(numbers, None if start_over else data_generator())
-        data = self.gathered(rows, single=single)
-        return data if nargout == 1 else (data, self.information(numbers))
+        generator = None if start_over else data_generator()
+        found = self.observed(numbers, generator, single=single, informed=nargout == 2)
+        return found if nargout == 2 else found[0]

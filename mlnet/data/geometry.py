@@ -16,6 +16,8 @@ class Transformation(NamedTuple):
     b: tuple[float, float]
 
 
+_TOLERANCE = 1e-9
+"""Pixels by which a point may lie outside of an image."""
 NOTHING = Transformation(((1.0, 0.0), (0.0, 1.0)), (0.0, 0.0))
 
 
@@ -36,55 +38,66 @@ def affine(
     shear_y = np.array([[1, 0], [math.tan(math.radians(y_shear)), 1]])
     cosine, sine = math.cos(math.radians(rotation)), math.sin(math.radians(rotation))
     turn = np.array([[cosine, -sine], [sine, cosine]])
-    # Right angles and whole pixels stay exact: a coordinate of -1e-16 would already be outside of the image.
-    matrix = np.round(turn @ shear_y @ shear_x @ np.diag([x_scale, y_scale]) @ reflection, 14)
+    matrix = np.round(turn @ shear_y @ shear_x @ np.diag([x_scale, y_scale]) @ reflection, 14)  # right angles are exact
     (a, b), (c, d) = matrix.tolist()
     return Transformation(((a + 0.0, b + 0.0), (c + 0.0, d + 0.0)), (x_translation + 0.0, y_translation + 0.0))
 
 
 def warped(image: np.ndarray, transformation: Transformation, fill: np.ndarray) -> np.ndarray:
-    """Return an image of the same size and type, bilinear; ``fill`` where nothing comes from, one value or one each."""
-    matrix, offset = _backwards(transformation, image.shape[:2])
+    """Return an image of the same size and type, bilinear.
+
+    ``fill`` stands where nothing comes from: one value, or one for each channel; of other images the first counts.
+    """
     planes = image[..., np.newaxis] if image.ndim == 2 else image
-    values = np.broadcast_to(fill, planes.shape[2]) if len(fill) in (1, planes.shape[2]) else fill[:1].repeat(
-        planes.shape[2]
-    )  # fmt: skip
-    result = np.empty_like(planes)
-    for channel in range(planes.shape[2]):
-        result[..., channel] = _resampled(planes[..., channel], matrix, offset, 1, float(values[channel]))
-    return result.reshape(image.shape)
+    count = planes.shape[2]
+    values = fill if len(fill) == count else np.repeat(fill[:1], count)
+    if image.dtype.kind in "iu":
+        limits = np.iinfo(image.dtype)
+        values = np.clip(np.round(values), limits.min, limits.max)
+    return _resampled(planes, transformation, 1, values).reshape(image.shape)
 
 
 def warped_codes(codes: np.ndarray, transformation: Transformation) -> np.ndarray:
     """Return numbers of classes after a transformation, each the nearest one; -1 where nothing comes from."""
-    matrix, offset = _backwards(transformation, codes.shape[:2])
     planes = codes[..., np.newaxis] if codes.ndim == 2 else codes
-    found = [_resampled(planes[..., n], matrix, offset, 0, -1.0) for n in range(planes.shape[2])]
-    return np.stack(found, axis=-1).reshape(codes.shape)
+    return _resampled(planes, transformation, 0, np.full(planes.shape[2], -1)).reshape(codes.shape)
+
+
+def _resampled(planes: np.ndarray, transformation: Transformation, order: int, fill: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import affine_transform
+
+    matrix, offset = _backwards(transformation, planes.shape[:2])
+    outside = _outside(matrix, offset, planes.shape[:2])
+    kind = planes.dtype
+    is_native = (kind.kind in "iu" and kind.itemsize < 8) or kind in (np.float32, np.float64)
+    result = np.empty_like(planes)
+    for channel in range(planes.shape[2]):
+        plane = planes[..., channel] if is_native else planes[..., channel].astype(float)
+        found = affine_transform(plane, matrix, offset, order=order, mode="nearest")
+        if kind.kind == "b":
+            found = found >= 0.5
+        elif kind.kind in "iu":
+            found = np.round(found)
+        result[..., channel] = found
+        result[..., channel][outside] = fill[channel]
+    return result
 
 
 def _backwards(transformation: Transformation, size: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Return matrix and offset that take rows and columns of the result to those of the image."""
-    centre = (np.array(size[:2]) - 1) / 2
+    centre = (np.array(size) - 1) / 2
     inverse = np.linalg.inv(np.array(transformation.a))[::-1, ::-1]  # rows come first
-    offset = centre - inverse @ (centre + np.array(transformation.b[::-1]))
-    return np.round(inverse, 12), np.round(offset, 9)
+    return inverse, centre - inverse @ (centre + np.array(transformation.b[::-1]))
 
 
-def _resampled(plane: np.ndarray, matrix: np.ndarray, offset: np.ndarray, order: int, fill: float) -> np.ndarray:
-    from scipy.ndimage import affine_transform
-
-    kind = plane.dtype
-    exact = (
-        plane if (kind.kind in "iu" and kind.itemsize < 8) or kind in (np.float32, np.float64) else plane.astype(float)
-    )
-    if kind.kind in "iu":
-        limits = np.iinfo(kind)
-        fill = min(max(round(fill), limits.min), limits.max)
-    found = affine_transform(exact, matrix, offset, order=order, mode="constant", cval=fill)
-    if kind.kind == "b":
-        return found >= 0.5
-    return np.round(found).astype(kind) if kind.kind in "iu" and found.dtype != kind else found.astype(kind, copy=False)
+def _outside(matrix: np.ndarray, offset: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """Return where the result comes from beyond the middle of the outermost pixels, apart from rounding errors."""
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    found = np.zeros(size, bool)
+    for axis in range(2):
+        place = matrix[axis, 0] * rows + matrix[axis, 1] * columns + offset[axis]
+        found |= (place < -_TOLERANCE) | (place > size[axis] - 1 + _TOLERANCE)
+    return found
 
 
 def resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -132,7 +132,7 @@ class ImageDatastore(FilesDatastore):
         fields = super().information(numbers).fields()
         labels = self._values["Labels"]
         if len(labels):
-            fields["Label"] = labels[list(numbers)]
+            fields["Label"] = labels[list(numbers)] if isinstance(fields["Filename"], list) else labels[numbers[0]]
         return Structure(**fields)
 
     def readimage(self, number: int, nargout: int = 1) -> Any:
