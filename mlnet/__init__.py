@@ -21,6 +21,7 @@ _NAMES_OF = {
     "data.array_datastore": "arrayDatastore",
     "data.augmentation": "augment imageDataAugmenter",
     "data.augmented": "augmentedImageDatastore",
+    "data.batch_datastore": "batchDatastore",
     "data.combined": "combine transform",
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "data.file_datastore": "fileDatastore signalDatastore",
