@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from mlnet.data.array_datastore import ArrayDatastore
-from mlnet.data.columns import columns_of, is_table
+from mlnet.data.columns import is_table
 from mlnet.data.combined import CombinedDatastore
 from mlnet.data.datastore import Datastore
 from mlnet.data.image_datastore import ImageDatastore
 from mlnet.data.preparation import OPTIONS, PreparingDatastore
+from mlnet.data.tables import images_from_table
 from mlnet.errors import DataError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical, categories
 from mlnet.options import Argument, Derived, Option, Table, constructs, describe, from_one
@@ -86,7 +87,7 @@ class AugmentedImageDatastore(PreparingDatastore):
         if isinstance(source, np.ndarray):
             source = _from_arrays(source, responses)
         elif is_table(source):
-            source = _from_table(source, responses)
+            source = images_from_table(source, responses, "augmentedImageDatastore")
         elif not is_empty(responses):
             raise OptionError(
                 f"augmentedImageDatastore: takes responses with an array or a table only, but got "
@@ -191,34 +192,6 @@ def _from_arrays(images: np.ndarray, responses: Any) -> Datastore:
             f"augmentedImageDatastore: responses: needs one for each of {count} images, but got shape {given.shape}."
         )
     return CombinedDatastore([source, ArrayDatastore(given, IterationDimension=dimension)])
-
-
-def _from_table(table: Any, wanted: Any) -> Datastore:
-    columns = columns_of(table)
-    first, *others = columns
-    names = others if is_empty(wanted) else [wanted] if isinstance(wanted, str) else list(wanted)
-    for name in names:
-        if name not in columns:
-            raise UnknownNameError(
-                f"augmentedImageDatastore: the table has no column '{name}'.{nearest(str(name), columns)}"
-            )
-    images = columns[first]
-    if isinstance(images, categorical):  # texts
-        source: Datastore = ImageDatastore(images.names().tolist())
-    elif isinstance(images, list):
-        source = ArrayDatastore(images)
-    else:
-        raise OptionError(
-            f"augmentedImageDatastore: needs files or images in the first column of the table, '{first}'."
-        )
-    if not names:
-        return source
-    if len(names) == 1:
-        return CombinedDatastore([source, ArrayDatastore(columns[names[0]])])
-    numeric = [columns[name] for name in names]
-    if not all(isinstance(column, np.ndarray) for column in numeric):
-        raise OptionError("augmentedImageDatastore: needs numbers in several columns of responses, or one column.")
-    return CombinedDatastore([source, ArrayDatastore(np.stack(numeric, axis=1))])
 
 
 @constructs(AugmentedImageDatastore)

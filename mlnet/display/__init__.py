@@ -6,11 +6,11 @@ Importing the package registers the renderers, so that ``repr`` and notebooks sh
 from __future__ import annotations
 
 from mlnet.autodiff.array import dlarray
-from mlnet.display.analysis import analysis_html, analysis_text
-from mlnet.display.arrays import dlarray_text
 from mlnet.data.augmentation import ImageDataAugmenter
 from mlnet.data.datastore import Datastore
 from mlnet.data.declared import DeclaredDatastore
+from mlnet.display.analysis import analysis_html, analysis_text
+from mlnet.display.arrays import dlarray_text
 from mlnet.display.datastores import augmenter_text, datastore_html, datastore_text
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.batch_datastore import BatchDatastore
+from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
+from mlnet.data.tables import data_from_table
 from mlnet.engines.select import select_engine
 from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
@@ -28,6 +31,10 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     """Train a network and return it; what is given does not change.
 
     ``net = trainNetwork(X, Y, layers, options)``, or ``net, info = trainNetwork(X, Y, layers, options, nargout=2)``.
+    Data may also be one argument with the responses in it: ``trainNetwork(ds, layers, options)`` with a datastore or an
+    iterable of mini-batches (see `batchDatastore`), ``trainNetwork(table, layers, options)`` or ``trainNetwork(table,
+    responseNames, layers, options)`` with a DataFrame: files, images or features, and by default the last column, of
+    images all other columns, as the response.
 
     Parameters
     ----------
@@ -132,6 +139,11 @@ def _iterations_per_epoch(options: TrainingOptions, count: int) -> int | None:
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
+    if len(args) in (3, 4) and is_table(args[0]):
+        names = args[1] if len(args) == 4 else None
+        args = (*data_from_table(args[0], names, "trainNetwork"), *args[-2:])
+    if len(args) == 3 and isinstance(args[2], TrainingOptions) and not isinstance(args[0], (Datastore, np.ndarray)):
+        args = (BatchDatastore(args[0]), *args[1:])
     if len(args) == 3 and isinstance(args[0], Datastore):
         args = (args[0], None, *args[1:])
     if len(args) == 3:

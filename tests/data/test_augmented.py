@@ -144,9 +144,9 @@ def test_what_is_wrong_is_named(tmp_path):
         augmentedImageDatastore([8, 8], X, [1, 2, 3])
     with pytest.raises(UnknownNameError, match="no column 'kid'. Did you mean 'kind'"):
         augmentedImageDatastore([8, 8], DataTable(file=[file], kind=["a"]), "kid")
-    with pytest.raises(OptionError, match="needs files or images in the first column of the table, 'n'"):
+    with pytest.raises(DataError, match="needs files or images in the first column of the table, 'n'"):
         augmentedImageDatastore([8, 8], DataTable(n=[1, 2]))
-    with pytest.raises(OptionError, match="several columns of responses"):
+    with pytest.raises(DataError, match="several columns of responses"):
         augmentedImageDatastore([8, 8], DataTable(file=[file], n=[1], kind=["a"]))
     with pytest.raises(OptionError, match="DataAugmentation: needs .*imageDataAugmenter"):
         augmentedImageDatastore([8, 8], X, DataAugmentation="all")

@@ -8,18 +8,22 @@ import threading
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from data.folders import classes, noise, save
 
 import mlnet
 from mlnet import (
     DataError,
+    OptionError,
+    UnknownNameError,
     arrayDatastore,
     augmentedImageDatastore,
     classificationLayer,
     classify,
     combine,
     convolution2dLayer,
+    featureInputLayer,
     fullyConnectedLayer,
     imageDataAugmenter,
     imageDatastore,
@@ -190,6 +194,41 @@ def test_what_is_wrong_is_said_before_the_first_iteration(folder, tmp_path):
     with pytest.warns(UserWarning, match="left out 1 of 17 files, which cannot be read: 3.png"):
         rest = imageDatastore([str(folder / "a"), str(folder / "b")], LabelSource="foldernames", UnreadableFiles="skip")
     assert len(rest) == 16 and trained((rest,)).Layers[-1].Classes.size == 2
+
+
+def test_tables(folder):
+    imds = datastore(folder)
+    expected = weights(trained((imds,)))
+    frame = pandas.DataFrame({"file": imds.Files, "kind": imds.Labels.names(), "number": np.arange(17) / 10})
+    np.testing.assert_array_equal(weights(trained((frame[["file", "kind"]],))), expected)
+    np.testing.assert_array_equal(weights(trained((frame, "kind"))), expected)
+    regression = [imageInputLayer([6, 5, 1]), fullyConnectedLayer(1), regressionLayer()]
+    assert trained((frame, ["number"]), regression, InitialLearnRate=1e-7).Layers[-1].ResponseNames == ["Response"]
+    x, y = np.random.default_rng(0).random((17, 2)), list("ab" * 8 + "a")
+    features = pandas.DataFrame({"u": x[:, 0], "v": x[:, 1], "kind": y})
+    network = [featureInputLayer(2), fullyConnectedLayer(2), softmaxLayer(), classificationLayer()]
+    np.testing.assert_array_equal(weights(trained((features,), network)), weights(trained((x, y), network)))
+    turned = features[["kind", "v", "u"]]
+    with pytest.raises(DataError, match="there is no file or folder 'a'"):
+        trained((turned,), network)
+    with pytest.raises(DataError, match="needs numbers in the columns of predictors, but 'kind' has none"):
+        trained((features, "v"), network)
+    with pytest.raises(UnknownNameError, match="the table has no column 'kid'. Did you mean 'kind'"):
+        trained((features, "kid"), network)
+    with pytest.raises(DataError, match="needs a column of predictors besides"):
+        trained((features[["u"]],), network)
+
+
+def test_iterables_of_mini_batches(folder):
+    imds = datastore(folder)
+    images = np.stack(imds.readall(), axis=-1)[:, :, np.newaxis]
+    names = imds.Labels.names()
+    batches = [(images[..., part], names[part]) for part in (slice(0, 10), slice(10, 17))]
+    expected = weights(trained((imds,), Shuffle="never"))
+    np.testing.assert_array_equal(weights(trained((batches,), Shuffle="never")), expected)
+    np.testing.assert_array_equal(weights(trained((lambda: iter(batches),), Shuffle="never")), expected)
+    with pytest.raises(OptionError, match="needs an iterable of mini-batches"):
+        trained((5,))
 
 
 _MEASURE = """
