@@ -163,6 +163,18 @@ class Datastore(Shown, ABC):
 
         return combine(self, *others)
 
+    def countEachLabel(self) -> Any:
+        """Return how often each label occurs; see `countEachLabel`."""
+        from mlnet.data.label_counts import countEachLabel
+
+        return countEachLabel(self)
+
+    def splitEachLabel(self, *parts: Any, **options: Any) -> Any:
+        """Split the observations of each label; see `splitEachLabel`."""
+        from mlnet.data.label_counts import splitEachLabel
+
+        return splitEachLabel(self, *parts, **options)
+
     def _next(self, count: int) -> range:
         start = self._position
         self._position = min(start + count, len(self))

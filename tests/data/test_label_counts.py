@@ -40,6 +40,8 @@ def test_counts(imds):
     assert str(table) == (
         "  3x2 table\n\n    Label    Count\n    _____    _____\n\n    a        10\n    b         7\n    c         4"
     )
+    assert imds.countEachLabel().Count == [10, 7, 4]
+    assert counts(imds.splitEachLabel(2, Include=["a"])[0]) == [2]
     assert counts(augmentedImageDatastore([2, 2], imds)) == [10, 7, 4]
     unlabelled = imageDatastore(imds.Files)
     with pytest.raises(DataError, match="countEachLabel: needs labels, .*LabelSource='foldernames'"):
