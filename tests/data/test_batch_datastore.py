@@ -84,6 +84,9 @@ def test_kinds_of_columns():
     ds = batchDatastore([(images, labels), (images[..., :2], labels[:2])])
     np.testing.assert_array_equal(ds.rows([6])[0][0], images[..., 1])
     assert ds.classes() == ["b", "a"] and ds.labels().names().tolist() == list("bababba")
+    few = subset(ds, [1, 2, 6])
+    assert few.labels().names().tolist() == ["b", "a", "b"] and few.classes() == ["b", "a"]
+    assert few.subset([2]).labels().names().tolist() == ["a"]
     assert batchDatastore([([np.zeros((2, 3)), np.zeros((2, 4))], [1, 0])]).classes() == ["0", "1"]
     assert batchDatastore([images]).rows([4])[0][0].shape == (3, 4, 2)
     assert batchDatastore([(X, Y)]).labels() is None
