@@ -23,6 +23,9 @@ _NAMES_OF = {
     "data.augmented": "augmentedImageDatastore",
     "data.batch_datastore": "batchDatastore",
     "data.combined": "combine transform",
+    "category_functions": (
+        "addcats countcats iscategory isundefined mergecats removecats renamecats reordercats setcats"
+    ),
     "data.digits": "digitTest4DArrayData digitTrain4DArrayData",
     "data.file_datastore": "fileDatastore signalDatastore",
     "data.functions": (
