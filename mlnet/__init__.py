@@ -4,6 +4,7 @@ Everything public is here, under MATLAB's names. Importing the package loads Num
 is loaded when the name is used first.
 """
 
+import builtins as _builtins
 import importlib as _importlib
 from typing import Any as _Any
 
@@ -34,7 +35,11 @@ _NAMES_OF = {
     "data.image_datastore": "imageDatastore",
     "data.images": "readDatastoreImage",
     "data.label_counts": "countEachLabel splitEachLabel",
+    "data.mini_batch_queue": "minibatchqueue",
+    "data.onehot": "onehotdecode onehotencode",
+    "data.padding": "padsequences",
     "data.pixel_datastore": "pixelLabelDatastore pixelLabelImageDatastore",
+    "data.scaling": "mapminmax mapstd rescale",
     "display": "disp properties",
     "display.summary": "summary",
     "errors": (
@@ -108,6 +113,9 @@ _NAMES_OF = {
 }
 """The public names, by the module that defines them."""
 
+_FROM_PYTHON = ("next",)
+"""MATLAB's functions that Python has under the same name: reachable as ``mlnet.next``, but not imported by ``*``."""
+
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
 __all__ = sorted([*_MODULE_OF, "__version__"])
@@ -115,6 +123,8 @@ __all__ = sorted([*_MODULE_OF, "__version__"])
 
 def __getattr__(name: str) -> _Any:
     """Return a public name after loading its module."""
+    if name in _FROM_PYTHON:
+        return getattr(_builtins, name)
     if name not in _MODULE_OF:
         hint = "" if name.startswith("_") else _nearest(name, _MODULE_OF)
         raise AttributeError(f"module 'mlnet' has no attribute '{name}'.{hint}")

@@ -264,7 +264,8 @@ def renamecats(A: categorical, *names: str | Sequence[str]) -> categorical:  # n
     after = [renamed.get(name, name) for name in before]
     if len(set(after)) < len(after):
         raise OptionError(
-            f"renamecats: needs different names of the categories, but got {describe(after)}. To join them use mergecats."
+            f"renamecats: needs different names of the categories, but got {describe(after)}. "
+            "To join them use mergecats."
         )
     return categorical.from_codes(codes, after)
 

@@ -73,7 +73,12 @@ def test_merging():
 
 def test_shapes_are_kept():
     table = categorical(np.array([["x", "y"], ["x", "x"]]))
-    for changed in (removecats(table), addcats(table, "z"), mergecats(table, ["x", "y"]), renamecats(table, ["p", "q"])):
+    for changed in (
+        removecats(table),
+        addcats(table, "z"),
+        mergecats(table, ["x", "y"]),
+        renamecats(table, ["p", "q"]),
+    ):
         assert changed.shape == (2, 2)
 
 

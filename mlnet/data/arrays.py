@@ -76,9 +76,10 @@ class Predictors:
         return np.ascontiguousarray(batch, dtype)
 
     def _fetch(self, index: Index) -> np.ndarray:
-        if isinstance(index, slice) or self._x.flags.c_contiguous or self._x.ndim == 2:
+        given = from_engine(self._x, self._format)
+        if isinstance(index, slice) or self._x.ndim == 2 or not given.flags.c_contiguous:
             return self._x[index]
-        return to_engine(np.take(from_engine(self._x, self._format), index, axis=-1), self._format)
+        return to_engine(np.take(given, index, axis=-1), self._format)  # faster; would copy all of another order
 
     def _apply(self, batch: np.ndarray) -> np.ndarray:
         assert self._function is not None

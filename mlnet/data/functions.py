@@ -9,6 +9,7 @@ import numpy as np
 from mlnet.data.augmented import AugmentedImageDatastore
 from mlnet.data.datastore import Datastore
 from mlnet.data.image_datastore import ImageDatastore
+from mlnet.data.mini_batch_queue import MiniBatchQueue
 from mlnet.data.pixel_datastore import PixelLabelDatastore
 from mlnet.errors import OptionError
 from mlnet.labels import categorical
@@ -105,14 +106,14 @@ def readByIndex(datastore: AugmentedImageDatastore, numbers: Any) -> DataTable:
     return datastore.readByIndex(numbers)
 
 
-def hasdata(datastore: Datastore) -> bool:
-    """Tell whether `read` has something left to return."""
-    return _datastore("hasdata", datastore).hasdata()
+def hasdata(datastore: Datastore | MiniBatchQueue) -> bool:
+    """Tell whether `read` has something left to return, or whether a `minibatchqueue` has another mini-batch."""
+    return _source("hasdata", datastore).hasdata()
 
 
-def reset(datastore: Datastore) -> Datastore:
-    """Let `read` start again from the first observation, and return the datastore."""
-    return _datastore("reset", datastore).reset()
+def reset(datastore: Datastore | MiniBatchQueue) -> Any:
+    """Let `read` start again from the first observation, or a `minibatchqueue` from its first mini-batch; return it."""
+    return _source("reset", datastore).reset()
 
 
 def progress(datastore: Datastore) -> float:
@@ -120,8 +121,10 @@ def progress(datastore: Datastore) -> float:
     return _datastore("progress", datastore).progress()
 
 
-def shuffle(datastore: Datastore) -> Any:
+def shuffle(datastore: Datastore | MiniBatchQueue) -> Any:
     """Return a datastore with the observations in random order; `rng` makes it repeatable.
+
+    A `minibatchqueue` is shuffled itself, starts again and is returned.
 
     Examples
     --------
@@ -130,7 +133,7 @@ def shuffle(datastore: Datastore) -> Any:
     >>> shuffle(arrayDatastore(['a', 'b', 'c', 'd'])).readall() == ['a', 'b', 'c', 'd']
     False
     """
-    return _datastore("shuffle", datastore).shuffle()
+    return _source("shuffle", datastore).shuffle()
 
 
 def subset(datastore: Datastore, numbers: Any) -> Any:
@@ -186,6 +189,10 @@ def numel(value: Any) -> int:
     if isinstance(value, (categorical, np.ndarray)):
         return int(value.size)
     return len(value) if hasattr(value, "__len__") else 1
+
+
+def _source(where: str, value: Any) -> Any:
+    return value if isinstance(value, MiniBatchQueue) else _datastore(where, value)
 
 
 def _datastore(where: str, value: Any) -> Datastore:

@@ -9,6 +9,7 @@ from mlnet.autodiff.array import dlarray
 from mlnet.data.augmentation import ImageDataAugmenter
 from mlnet.data.datastore import Datastore
 from mlnet.data.declared import DeclaredDatastore
+from mlnet.data.mini_batch_queue import MiniBatchQueue
 from mlnet.display.analysis import analysis_html, analysis_text
 from mlnet.display.arrays import dlarray_text
 from mlnet.display.datastores import augmenter_text, datastore_html, datastore_text
@@ -17,6 +18,7 @@ from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
 from mlnet.display.objects import declared_block, network_block, structure_block
 from mlnet.display.page import analysis_page
+from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
 from mlnet.display.table import table_html, table_text
 from mlnet.labels import categorical
@@ -48,6 +50,8 @@ to_text.register(DataTable, table_text)
 to_html.register(DataTable, table_html)
 to_text.register(categorical, labels_text)
 to_html.register(categorical, lambda labels: preformatted(labels_text(labels)))
+to_text.register(MiniBatchQueue, queue_text)
+to_html.register(MiniBatchQueue, lambda queue: preformatted(queue_text(queue)))
 to_text.register(dlarray, dlarray_text)
 to_html.register(dlarray, lambda array: preformatted(dlarray_text(array)))
 for _datastores in (Datastore, DeclaredDatastore):

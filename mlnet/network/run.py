@@ -9,9 +9,11 @@ import numpy as np
 
 from mlnet.data import inputs
 from mlnet.data.arrays import Predictors
+from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.data.reading import DatastorePredictors, Rows
 from mlnet.data.sequences import SequencePredictors, unpack
+from mlnet.data.tables import prediction_table
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
 from mlnet.errors import DataError
@@ -133,6 +135,9 @@ def predictors_for(
     """Return ``X`` as mini-batches for the input layers of a network; ``keep`` is for sequences, see `Steps`."""
     layers = network.input_layers
     names = [layer.Name for layer in layers]
+    if is_table(X) and len(layers) == 1:
+        size = layers[0].size()
+        X = prediction_table(X, size.format, size.channels, where)  # noqa: N806
     if isinstance(X, Datastore):
         return _from_datastore(layers, X, where, keep)
     if len(layers) == 1:

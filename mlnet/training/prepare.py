@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.data.inputs import Inputs, Source
 from mlnet.data.pixel_targets import PixelTargets
 from mlnet.data.reading import DatastorePixelTargets, Rows
+from mlnet.data.tables import training_table
 from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
@@ -51,8 +53,13 @@ def data_set(
 ) -> tuple[DataSet, Resolved]:
     """Return the data as mini-batches, and the network with classes or response names in its output layer.
 
-    ``keep`` is for sequences, see `mlnet.data.sequences.Steps`.
+    For a table, ``Y`` are the names of the response columns. ``keep`` is for sequences, see
+    `mlnet.data.sequences.Steps`.
     """
+    names: list[str] = []
+    if is_table(X):
+        formats = [layer.size().format for layer in network.input_layers]
+        X, Y, names = training_table(X, Y, formats, f"{where}X")  # noqa: N806
     predictors = predictors_for(network, X, f"{where}X", keep)
     size, output = network.output_size, network.output_layer
     responses: Any = Y
@@ -76,7 +83,7 @@ def data_set(
     else:
         assert isinstance(output, RegressionOutputLayer)
         targets = response_targets(size, predictors, responses, f"{where}Y")
-        named = output.replaced(ResponseNames=_response_names(output, size.channels))
+        named = output.replaced(ResponseNames=_response_names(output, size.channels, names))
     predictors.check_finite()
     return DataSet(predictors, targets), network.with_output_layer(named)
 
@@ -117,9 +124,12 @@ def initialized(
     return network.with_layers(layers)
 
 
-def _response_names(layer: RegressionOutputLayer, count: int) -> list[str]:
+def _response_names(layer: RegressionOutputLayer, count: int, columns: list[str]) -> list[str]:
+    """Return the names of responses: given ones, those of the columns of a table, or 'Response1' and so on."""
     if layer.ResponseNames:
         return list(layer.ResponseNames)
+    if len(columns) == count:
+        return columns
     return ["Response"] if count == 1 else [f"Response{number}" for number in range(1, count + 1)]
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from mlnet.data.batch_datastore import BatchDatastore
 from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
-from mlnet.data.tables import data_from_table
 from mlnet.engines.select import select_engine
 from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
@@ -40,7 +39,11 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     ----------
     X : array
         Images (H, W, C, N) or features (N, C), of any numeric type; fetched and converted to single precision one
-        mini-batch at a time.
+        mini-batch at a time; a NumPy memory map stays on its disk.
+    table : DataTable, or DataFrame of pandas
+        Rows are observations. Numeric columns are features; columns of labels have to be encoded (see
+        `onehotencode`). Images, sequences, or names of image files are one column. Columns of numeric responses give a
+        regression layer its ResponseNames.
     Y : array
         Classes: N labels, categorical or texts, integers or bools. Images of labels for segmentation: (H, W, N) or
         (H, W, 1, N), (H, W, D, N) for 3-D images; undefined labels do not count. Responses: (N, R), or (H, W, C, N)
@@ -107,6 +110,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     validation = None
     if not is_empty(options.ValidationData):
         predictors, responses = options.ValidationData
+        if responses is None and is_table(predictors) and is_table(X):
+            responses = Y  # the names of the columns
         validation, _ = data_set(network, predictors, responses, "trainNetwork: ValidationData: ")
 
     if options.Verbose:
@@ -139,13 +144,12 @@ def _iterations_per_epoch(options: TrainingOptions, count: int) -> int | None:
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
-    if len(args) in (3, 4) and is_table(args[0]):
-        names = args[1] if len(args) == 4 else None
-        args = (*data_from_table(args[0], names, "trainNetwork"), *args[-2:])
-    if len(args) == 3 and isinstance(args[2], TrainingOptions) and not isinstance(args[0], (Datastore, np.ndarray)):
-        args = (BatchDatastore(args[0]), *args[1:])
-    if len(args) == 3 and isinstance(args[0], Datastore):
-        args = (args[0], None, *args[1:])
+    if len(args) == 3 and isinstance(args[2], TrainingOptions):
+        data = args[0]
+        if not isinstance(data, (Datastore, np.ndarray)) and not is_table(data):
+            data = BatchDatastore(data)
+        if not isinstance(data, np.ndarray):
+            args = (data, None, *args[1:])
     if len(args) == 3:
         raise OptionError(
             "trainNetwork: needs X, Y, layers and options, or a datastore, layers and options, but got 3 arguments of "

@@ -203,19 +203,21 @@ def test_tables(folder):
     np.testing.assert_array_equal(weights(trained((frame[["file", "kind"]],))), expected)
     np.testing.assert_array_equal(weights(trained((frame, "kind"))), expected)
     regression = [imageInputLayer([6, 5, 1]), fullyConnectedLayer(1), regressionLayer()]
-    assert trained((frame, ["number"]), regression, InitialLearnRate=1e-7).Layers[-1].ResponseNames == ["Response"]
+    assert trained((frame, ["number"]), regression, InitialLearnRate=1e-7).Layers[-1].ResponseNames == ["number"]
     x, y = np.random.default_rng(0).random((17, 2)), list("ab" * 8 + "a")
     features = pandas.DataFrame({"u": x[:, 0], "v": x[:, 1], "kind": y})
     network = [featureInputLayer(2), fullyConnectedLayer(2), softmaxLayer(), classificationLayer()]
     np.testing.assert_array_equal(weights(trained((features,), network)), weights(trained((x, y), network)))
     turned = features[["kind", "v", "u"]]
-    with pytest.raises(DataError, match="there is no file or folder 'a'"):
+    with pytest.raises(DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. Encode it"):
         trained((turned,), network)
-    with pytest.raises(DataError, match="needs numbers in the columns of predictors, but 'kind' has none"):
+    with pytest.raises(DataError, match="there is no file or folder 'a'"):
+        trained((turned, "v"), regression)
+    with pytest.raises(DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. Encode it"):
         trained((features, "v"), network)
     with pytest.raises(UnknownNameError, match="the table has no column 'kid'. Did you mean 'kind'"):
         trained((features, "kid"), network)
-    with pytest.raises(DataError, match="needs a column of predictors besides"):
+    with pytest.raises(DataError, match="columns of predictors and of responses"):
         trained((features[["u"]],), network)
 
 
