@@ -1,28 +1,33 @@
 """The examples run as they stand."""
 
 import ast
+import gzip
 import os
 import re
+import struct
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from mlnet import digitTrain4DArrayData
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ARGUMENTS = {
     "train_digits": [],
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
-    "batch_normalization_experiment": ["--parts", "3", "--epochs", "1"],
+    "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
 }
 """Short forms of the examples that take long."""
 NORMALIZATIONS = sorted(f"normalization/{path.stem}" for path in (EXAMPLES / "normalization").glob("*.py"))
 
 
-def run(name):
+def run(name, *more):
     """Return the lines that an example prints."""
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *ARGUMENTS.get(name, [])]
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *ARGUMENTS.get(name, []), *more]
     here = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}  # whatever mlnet is installed
     found = subprocess.run(command, capture_output=True, text=True, check=False, env=here)
     assert (found.returncode, found.stderr) == (0, "")
@@ -39,9 +44,29 @@ def test_train_digits_reaches_its_accuracy():
 
 
 def test_batch_normalization_is_ahead_from_the_start():
-    rows = [line.replace("%", "").split() for line in run("batch_normalization_experiment")[2:]]
-    assert len(rows) == 3
-    assert all(float(row[5]) > float(row[1]) + 5 for row in rows)
+    rows = [[float(cell) for cell in line.replace("%", "").split()] for line in run("batchnorm_paper")[2:]]
+    assert [row[0] for row in rows] == [166, 332, 498]
+    assert all(row[5] > row[1] + 20 for row in rows)
+    middle = np.abs([[row[3], row[7]] for row in rows]).mean(axis=0)
+    assert middle[1] < 0.2 < middle[0], "with it the input of a sigmoid stays around 0"
+
+
+def test_batch_normalization_on_files_as_those_of_mnist(tmp_path):
+    images, labels, _ = digitTrain4DArrayData()
+    order = np.random.default_rng(0).permutation(len(labels.codes))
+    pixels = (255 * images[:, :, 0, order]).astype(np.uint8).transpose(2, 0, 1)
+    digits = labels.codes[order].astype(np.uint8)
+    for name, chosen, pack in (("train", slice(600), open), ("t10k", slice(600, 720), gzip.open)):
+        ending = ".gz" if pack is gzip.open else ""
+        for kind, array in (("images", pixels[chosen]), ("labels", digits[chosen])):
+            head = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+            with pack(tmp_path / f"{name}-{kind}-idx{array.ndim}-ubyte{ending}", "wb") as file:
+                file.write(head + array.tobytes())
+    picture = tmp_path / "plots.png"
+    lines = run("batchnorm_paper", "--mnist", str(tmp_path), "--steps", "90", "--plot", str(picture))
+    assert [line.split()[0] for line in lines[2:5]] == ["30", "60", "90"]
+    assert float(lines[4].split()[6]) > 40
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
 def test_segment_shapes_finds_the_shapes():
