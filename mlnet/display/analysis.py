@@ -37,10 +37,11 @@ def analysis_rows(analysis: NetworkAnalysis) -> list[tuple[str, ...]]:
 
 
 def counts_text(analysis: NetworkAnalysis) -> str:
-    """Return e.g. "7 layers, 1.5k learnables, no mistakes"."""
+    """Return e.g. "7 layers, 1.5k learnables (1k frozen), no mistakes"."""
     layers, mistakes = len(analysis.LayerInfo), len(analysis.Mistakes)
     found = "no mistakes" if not mistakes else f"{mistakes} mistake{'s' * (mistakes > 1)}"
-    return f"{layers} layer{'s' * (layers != 1)}, {count_text(analysis.TotalLearnables)} learnables, {found}"
+    frozen = f" ({count_text(analysis.TotalFrozen)} frozen)" if analysis.TotalFrozen else ""
+    return f"{layers} layer{'s' * (layers != 1)}, {count_text(analysis.TotalLearnables)} learnables{frozen}, {found}"
 
 
 def count_text(count: int) -> str:

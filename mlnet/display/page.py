@@ -65,6 +65,7 @@ def _counts(analysis: NetworkAnalysis) -> str:
         "layers": str(len(analysis.LayerInfo)),
         "connections": str(len(analysis.wires)),
         "learnables": count_text(analysis.TotalLearnables),
+        **({"frozen": count_text(analysis.TotalFrozen)} if analysis.TotalFrozen else {}),
         "mistakes": str(len(analysis.Mistakes)),
     }
     items = "".join(f"<li><b>{number}</b>{title}</li>" for title, number in counts.items())

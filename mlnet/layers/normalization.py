@@ -75,6 +75,10 @@ def batchNormalizationLayer() -> None:
     being the variance of the layer's input. With 'moving' they are ``decay * batch + (1 - decay) * before`` after each
     iteration, starting from the values given to the layer, otherwise from mean 0 and variance 1.
 
+    A frozen layer, with OffsetLearnRateFactor and ScaleLearnRateFactor 0, normalizes by the mini-batch in training like
+    any other and gets new statistics too, as in MATLAB. To keep given statistics, set MeanDecay and VarianceDecay to 0
+    and train with 'moving'.
+
     {parameters}
 
     Raises

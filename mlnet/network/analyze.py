@@ -6,10 +6,13 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Mapping
+from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 from mlnet.errors import OptionError
-from mlnet.layers.base import Layer, Size, dims
+from mlnet.layers.base import Layer, Learnable, Size, dims
 from mlnet.network.resolve import Sizes
 from mlnet.network.wiring import Wiring, wiring_of
 from mlnet.options import Shown, to_page
@@ -20,8 +23,10 @@ class NetworkAnalysis(Shown):
     """What `analyzeNetwork` found.
 
     ``LayerInfo`` is a table with a row for each layer: Name, Type, Activations (sizes with dimension labels),
-    LearnableProperties, States, NumLearnables; ``TotalLearnables`` counts all learnable numbers; ``Mistakes`` lists
-    what keeps the network from being trained. Sizes behind a mistake are empty where they cannot be known.
+    LearnableProperties, States, NumLearnables, NumFrozen; ``TotalLearnables`` counts all learnable numbers, and
+    ``TotalFrozen`` those of them that are frozen: their learning-rate factor is 0, so that training leaves them as they
+    are. ``Mistakes`` lists what keeps the network from being trained. Sizes behind a mistake are empty where they
+    cannot be known.
 
     ``wires`` are the connections as pairs of rows of ``LayerInfo``, from 0, and ``marks`` the rows that each mistake
     is about.
@@ -43,12 +48,16 @@ class NetworkAnalysis(Shown):
             learnables = _shapes(layer, [each.name for each in layer.learnables], size)
             states = _shapes(layer, list(layer.states), size)
             activations = _activations(layer, sized.sizes.get(index, ()))
+            shares = {each.name: _frozen_share(layer, each) for each in layer.learnables}
             count = sum(math.prod(shape) for shape in learnables.values())
-            rows.append((layer.Name, layer.type_name, activations, _listed(learnables), _listed(states), count))
-        names = ("Name", "Type", "Activations", "LearnableProperties", "States", "NumLearnables")
+            frozen = sum(round(math.prod(shape) * shares[name]) for name, shape in learnables.items())
+            texts = (_listed(learnables, shares), _listed(states))
+            rows.append((layer.Name, layer.type_name, activations, *texts, count, frozen))
+        names = ("Name", "Type", "Activations", "LearnableProperties", "States", "NumLearnables", "NumFrozen")
         columns = zip(*rows, strict=True) if rows else ((),) * len(names)
         self.LayerInfo = DataTable(**dict(zip(names, map(list, columns), strict=True)))
         self.TotalLearnables: int = sum(self.LayerInfo.NumLearnables)
+        self.TotalFrozen: int = sum(self.LayerInfo.NumFrozen)
 
     def to_html(self) -> str:
         """Return the analysis as one HTML page: the counts, the mistakes, the graph and the table of the layers.
@@ -134,8 +143,15 @@ def _shapes(layer: Layer, names: list[str], size: Size | None) -> dict[str, tupl
     return {} if size is None else {name: layer.parameter_shape(name, size) for name in names}
 
 
-def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
-    return ", ".join(f"{name} {dims(shape)}" for name, shape in shapes.items())
+def _frozen_share(layer: Layer, learnable: Learnable) -> Fraction:
+    """Return which part of a parameter has the learning-rate factor 0."""
+    factors = layer.factors(learnable)
+    return Fraction(sum(learn_rate == 0 for learn_rate, _ in factors), len(factors))
+
+
+def _listed(shapes: dict[str, tuple[int, ...]], frozen: Mapping[str, Fraction] = MappingProxyType({})) -> str:
+    marks = {name: " (frozen)" if share == 1 else " (partly frozen)" for name, share in frozen.items() if share}
+    return ", ".join(f"{name} {dims(shape)}{marks.get(name, '')}" for name, shape in shapes.items())
 
 
 def _activations(layer: Layer, sizes: tuple[Size, ...]) -> str:
