@@ -39,7 +39,7 @@ def options(**more):
 
 
 # What MATLAB's examples of transfer learning ship as helper functions, in Python.
-def freezeWeights(layers):  # noqa: N802
+def freezeWeights(layers):
     for number in range(len(layers)):
         for name in properties(layers[number]):
             if name.endswith("LearnRateFactor"):
@@ -47,7 +47,7 @@ def freezeWeights(layers):  # noqa: N802
     return layers
 
 
-def createLgraphUsingConnections(layers, connections):  # noqa: N802
+def createLgraphUsingConnections(layers, connections):
     lgraph = layerGraph()
     for number in range(len(layers)):
         lgraph = addLayers(lgraph, layers[number])
