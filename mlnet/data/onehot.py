@@ -64,6 +64,8 @@ def onehotencode(A: Any, featureDim: int | None = None, typename: str | None = N
         return _encoded_table(A, typename, ClassNames)
     if featureDim is None:
         raise OptionError("onehotencode: the argument featureDim is missing, e.g. onehotencode(A, 2).")
+    if hasattr(A, "cat"):  # a column of pandas keeps the order of its categories
+        A = categorical(np.asarray(A), list(A.cat.categories))  # noqa: N806
     array = A if isinstance(A, categorical) else np.asarray(A)
     is_numeric = not isinstance(array, categorical) and array.dtype.kind in "fiub"
     if is_numeric and ClassNames is None:

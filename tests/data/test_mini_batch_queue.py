@@ -10,13 +10,18 @@ from mlnet import (
     DataError,
     NotSupportedError,
     OptionError,
+    arrayDatastore,
     categorical,
+    combine,
     dims,
     dlarray,
+    hasdata,
     minibatchqueue,
     onehotencode,
     padsequences,
+    reset,
     rng,
+    shuffle,
 )
 from mlnet.data.datastore import Datastore
 
@@ -203,6 +208,27 @@ def test_types():
     found = [minibatchqueue(labels, OutputCast=kind, OutputAsDlarray=False).next() for kind in ("single", "uint8")]
     np.testing.assert_array_equal(found[0].ravel(), [1, np.nan, 2])
     np.testing.assert_array_equal(found[1].ravel(), [1, 0, 2])
+
+
+def test_the_functions_of_datastores_and_a_loop_as_scripts_write_it():
+    labels = categorical(LABELS, ["a", "b", "c"])
+    ds = combine(arrayDatastore(IMAGES, IterationDimension=4), arrayDatastore(labels))
+    mbq = minibatchqueue(ds, MiniBatchSize=4, MiniBatchFormat=["SSCB", "BC"])
+    rng(0)
+    found = []
+    for _ in range(2):
+        shuffle(mbq)
+        while hasdata(mbq):
+            x, t = next(mbq)
+            found.append((data(x), data(t)))
+    assert [len(t[0]) for _, t in found] == [4, 4, 3] * 2
+    for x, t in found:
+        for image, code in zip(np.moveaxis(x, -1, 0), t[0], strict=True):
+            (place,) = [n for n in range(11) if np.array_equal(IMAGES[..., n].astype(np.float32), image)]
+            assert code == labels.codes[place] + 1
+    assert reset(mbq) is mbq and hasdata(mbq)
+    with pytest.raises(OptionError, match="hasdata: needs a datastore"):
+        hasdata(IMAGES)
 
 
 def test_next_is_reachable_by_its_name():

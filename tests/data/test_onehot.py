@@ -47,6 +47,7 @@ def test_tables():
         encoded = onehotencode(table)
         assert isinstance(encoded, DataTable) and (encoded.red, encoded.blue) == ([1, 0], [0, 1])
     assert onehotencode(frame).columns == ["red", "green", "blue"]
+    assert onehotencode(frame["colour"], 2).tolist() == [[1, 0, 0], [0, 0, 1]]
     with pytest.raises(DataError, match="one column of labels, but got 2 columns"):
         onehotencode(DataTable(a=["x"], b=["y"]))
 
