@@ -33,7 +33,8 @@ def analysis_html(analysis: NetworkAnalysis) -> str:
 
 def analysis_rows(analysis: NetworkAnalysis) -> list[tuple[str, ...]]:
     """Return the cells of the table, by `TITLES`."""
-    return [(str(number), *map(str, row[:5])) for number, row in enumerate(analysis.LayerInfo.rows(), start=1)]
+    rows = zip(analysis.LayerInfo.rows(), analysis.learnables, strict=True)
+    return [(str(number), *row[:3], learnables, row[4]) for number, (row, learnables) in enumerate(rows, start=1)]
 
 
 def counts_text(analysis: NetworkAnalysis) -> str:

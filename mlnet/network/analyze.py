@@ -29,7 +29,7 @@ class NetworkAnalysis(Shown):
     cannot be known.
 
     ``wires`` are the connections as pairs of rows of ``LayerInfo``, from 0, and ``marks`` the rows that each mistake
-    is about.
+    is about. ``learnables`` is the column LearnableProperties with what is frozen marked.
     """
 
     def __init__(self, layers: Any) -> None:
@@ -40,6 +40,7 @@ class NetworkAnalysis(Shown):
         self.wires = [
             (source.layer, index) for index, row in enumerate(wiring.sources) for source in row if source is not None
         ]
+        self.learnables: list[str] = []
         rows = []
         for index, layer in enumerate(wiring.layers):
             known = sized.known(index)
@@ -51,8 +52,9 @@ class NetworkAnalysis(Shown):
             shares = {each.name: _frozen_share(layer, each) for each in layer.learnables}
             count = sum(math.prod(shape) for shape in learnables.values())
             frozen = sum(round(math.prod(shape) * shares[name]) for name, shape in learnables.items())
-            texts = (_listed(learnables, shares), _listed(states))
+            texts = (_listed(learnables), _listed(states))
             rows.append((layer.Name, layer.type_name, activations, *texts, count, frozen))
+            self.learnables.append(_listed(learnables, shares))
         names = ("Name", "Type", "Activations", "LearnableProperties", "States", "NumLearnables", "NumFrozen")
         columns = zip(*rows, strict=True) if rows else ((),) * len(names)
         self.LayerInfo = DataTable(**dict(zip(names, map(list, columns), strict=True)))

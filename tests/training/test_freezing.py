@@ -170,7 +170,9 @@ def test_analysis_tells_what_is_frozen(network):
     count = (9 + 1) * 4 + 8 + (9 * 4 + 1) * 4 + 8
     assert analysis.TotalFrozen == sum(analysis.LayerInfo.NumFrozen) == count
     assert analysis.TotalLearnables == count + 3 * 144 + 3
-    rows = dict(zip(analysis.LayerInfo.Name, analysis.LayerInfo.LearnableProperties, strict=True))
+    plain = dict(zip(analysis.LayerInfo.Name, analysis.LayerInfo.LearnableProperties, strict=True))
+    assert plain["conv1"] == "Weights 3x3x1x4, Bias 1x1x4"
+    rows = dict(zip(analysis.LayerInfo.Name, analysis.learnables, strict=True))
     assert rows["conv1"] == "Weights 3x3x1x4 (frozen), Bias 1x1x4 (frozen)"
     assert rows["new_fc"] == "Weights 3x144, Bias 3x1"
     text = repr(analysis)
@@ -184,6 +186,5 @@ def test_analysis_tells_what_is_frozen(network):
 def test_analysis_of_gates_that_are_frozen():
     lstm = lstmLayer(3, InputWeightsLearnRateFactor=[0, 1, 0, 1], BiasLearnRateFactor=0)
     analysis = analyzeNetwork([sequenceInputLayer(2), lstm, fullyConnectedLayer(1), regressionLayer()])
-    row = analysis.LayerInfo.LearnableProperties[1]
-    assert row == "InputWeights 12x2 (partly frozen), RecurrentWeights 12x3, Bias 12x1 (frozen)"
+    assert analysis.learnables[1] == "InputWeights 12x2 (partly frozen), RecurrentWeights 12x3, Bias 12x1 (frozen)"
     assert analysis.LayerInfo.NumFrozen == [0, 12 + 12, 0, 0]
