@@ -107,8 +107,14 @@ _NAMES_OF = {
     "plotting.confusion_plot": "plotconfusion",
     "plotting.plot": "plot",
     "randomness": "rng",
+    "training.metrics": (
+        "accuracyMetric aucMetric fScoreMetric mapeMetric precisionMetric rSquaredMetric recallMetric rmseMetric"
+    ),
     "training.monitor": "groupSubPlot recordMetrics trainingProgressMonitor updateInfo yscale",
     "training.options": "trainingOptions",
+    "training.schedules": (
+        "cosineLearnRate cyclicalLearnRate exponentialLearnRate piecewiseLearnRate polynomialLearnRate warmupLearnRate"
+    ),
     "training.train": "trainNetwork",
 }
 """The public names, by the module that defines them."""

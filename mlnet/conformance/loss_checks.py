@@ -42,7 +42,7 @@ class LossTrial:
         """Return the loss, and its gradient as a copy."""
         workspace = workspace or Workspace()
         targets = self.targets if self.targets.dtype.kind == "i" else self.targets.astype(z.dtype)
-        result, saved = self.objective.evaluate(z, targets, workspace, self.lengths)
+        result, _, saved = self.objective.evaluate(z, targets, workspace, self.lengths)
         return result.loss, self.objective.gradient(saved, workspace).copy()
 
 

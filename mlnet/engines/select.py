@@ -28,7 +28,10 @@ def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engi
     if wanted is not None and wanted not in ENGINES:
         raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
     if environment not in ("auto", "cpu"):
-        raise NotSupportedError(f"ExecutionEnvironment='{environment}' is not supported yet. Use 'auto' or 'cpu'.")
+        raise NotSupportedError(
+            f"ExecutionEnvironment='{environment}': mlnet computes on the CPU of this machine only. Use 'auto', which "
+            "takes the fastest there is, or 'cpu'."
+        )
     return engine_named(wanted or "numpy")
 
 

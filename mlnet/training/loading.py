@@ -37,10 +37,12 @@ class Loader:
         place in it, so that neither reading ahead nor going on later changes what they do.
     in_background : bool
         Whether another thread reads some mini-batches ahead; a datastore can ask for it too.
+    dtype : type
+        Of the inputs.
     """
 
-    def __init__(self, seed: int, *, in_background: bool) -> None:
-        self.seed, self._in_background = seed, in_background
+    def __init__(self, seed: int, *, in_background: bool, dtype: type = np.float32) -> None:
+        self.seed, self._in_background, self._dtype = seed, in_background, dtype
 
     def __call__(self, mini_batches: Iterable[MiniBatch]) -> Iterator[Loaded]:
         """Yield the mini-batches with their data, in their order."""
@@ -76,4 +78,4 @@ class Loader:
         rows = rows_of(data.predictors)
         if rows is not None:
             rows.generator = np.random.default_rng([self.seed, epoch, start])
-        return data.predictors.batch(index), data.predictors.lengths(index)
+        return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)

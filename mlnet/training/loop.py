@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,28 +16,20 @@ from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
 from mlnet.training.interruption import Interruption
+from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.loading import Loaded, Loader
+from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions
 from mlnet.training.order import Epoch, MiniBatch, MiniBatches
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
-from mlnet.training.solvers import learn_rate, make_solver
+from mlnet.training.schedules import LearnRate
+from mlnet.training.solvers import make_solver
 from mlnet.training.splitting import CarriedStates, SplitData
 from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
-from mlnet.training.validation import DataSet, Objective, Result, Validator
+from mlnet.training.validation import DataSet, Objective, Validator
 
 COMPLETED = "Max epochs completed"
-CRITERION = "Met validation criterion"
-
-
-@dataclass
-class Best:
-    """The best validation so far, and how many validations have passed since; values are kept where asked for."""
-
-    loss: float = math.inf
-    iteration: int = 0
-    waited: int = 0
-    values: dict[Key, np.ndarray] = field(default_factory=dict)
 
 
 class Checkpoint(Protocol):
@@ -80,7 +71,7 @@ class Trainer:
         checkpoint: Checkpoint | None = None,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
-        self.objective = Objective(network, engine)
+        self.objective = Objective(network, engine, Meters(options.Metrics, network.output_layer))
         self.parameters = Parameters(network.layers)
         self.history: list[Progress] = []
         self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
@@ -89,9 +80,10 @@ class Trainer:
         self._loss_workspace = Workspace()
         self.solver = make_solver(options, self.parameters)
         self.moving = MovingStatistics(network, self._plan)
-        self._validator = (
+        validator = (
             Validator(network, engine, self.objective, validation, options.MiniBatchSize) if validation else None
         )
+        self._judge = Judge(options, self.objective.meters, validator)
         length = options.SequenceLength
         split = None if isinstance(length, str) else SplitData(data, length)
         size = min(options.MiniBatchSize, len(data.predictors))
@@ -100,9 +92,14 @@ class Trainer:
         self.loader = Loader(int(generators.augmentation.integers(2**31)), in_background=in_background)
         self.carried = CarriedStates(network) if split is not None else None
         self.last: MiniBatch | None = None
-        self.best = Best()
+        self._rate = LearnRate(options, None if split is not None else self.count // size)
         self.output_iteration = 0
         self._started = time.perf_counter()
+
+    @property
+    def best(self) -> Best:
+        """The best validation so far."""
+        return self._judge.best
 
     def run(self) -> str:
         """Train, and return why training ended.
@@ -118,7 +115,7 @@ class Trainer:
                 interruption.raise_if_asked()
                 if reason:
                     return reason
-                if self.best.waited >= self.options.ValidationPatience:
+                if self._judge.has_waited:
                     return CRITERION
         return COMPLETED
 
@@ -127,12 +124,12 @@ class Trainer:
         for loaded in self.loader(self._mini_batches):
             self.last = loaded.mini_batch
             epoch, iteration = self.last.epoch.number, len(self.history) + 1
-            rate = learn_rate(self.options, epoch)
+            rate = self._rate(epoch, iteration)
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
                 result = self._step(loaded, rate, iteration)
-            progress = Progress(epoch, iteration, 0.0, rate, result.loss, result.metric)
+            progress = Progress(epoch, iteration, 0.0, rate, *result[:2], training_more=result.more)
             if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or self.last.is_last:
-                self._validate(progress)
+                self._judge(progress, self.values)
             progress.seconds = time.perf_counter() - self._started
             self.history.append(progress)
             yield progress
@@ -161,7 +158,7 @@ class Trainer:
 
     def validate(self, values: dict[Key, np.ndarray]) -> Result | None:
         """Return loss and metric on the validation set, or None where there is none."""
-        return self._validator(values) if self._validator else None
+        return self._judge.validate(values)
 
     def _all_batches(self) -> Iterator[tuple[Any, Any]]:
         """Yield the whole training set in the order of the last epoch, an incomplete last mini-batch included."""
@@ -176,9 +173,10 @@ class Trainer:
         if self.carried is not None:
             values = {**values, **self.carried.before(loaded.mini_batch.rows)}
         z = self._plan.forward(x, values, self.generators.dropout, lengths=lengths)
-        result, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
+        result, scores, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
         if not math.isfinite(result.loss):
-            raise TrainingError(self._diverged(result.loss, loaded.mini_batch.epoch.number, iteration))
+            raise TrainingError(diverged(self._plan, result.loss, loaded.mini_batch.epoch.number, iteration))
+        result = self.objective.meters.of(result, scores, targets)
         gradients, _ = self._plan.backward(
             self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
         )
@@ -191,27 +189,13 @@ class Trainer:
             self.carried.keep(self._plan)
         return result
 
-    def _validate(self, progress: Progress) -> None:
-        """Fill in loss and metric on the validation set, and keep the values that are the best so far."""
-        if self._validator is None:
-            return
-        values, best = self.values(), self.best
-        result = self._validator(values)
-        progress.validation_loss, progress.validation_metric = result
-        if result.loss < best.loss:
-            best.loss, best.waited = result.loss, 0
-            if self.options.OutputNetwork.startswith("best-validation"):
-                best.values = {key: value.copy() for key, value in values.items()}
-                best.iteration = progress.iteration
-        else:
-            best.waited += 1
 
-    def _diverged(self, loss: float, epoch: int, iteration: int) -> str:
-        """Return a message that names the first layer whose output is not finite."""
-        at = f"iteration {iteration} (epoch {epoch})"
-        fix = "Lower InitialLearnRate, or set GradientThreshold=1."
-        for owner, value in zip(self._plan.program.owners, self._plan.values, strict=True):
-            if not np.isfinite(value).all():
-                name = self._plan.program.nodes[owner].name
-                return f"trainNetwork: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
-        return f"trainNetwork: the loss is {loss} at {at}. {fix}"
+def diverged(plan: StepPlan, loss: float, epoch: int, iteration: int) -> str:
+    """Return a message that names the first layer whose output is not finite."""
+    at = f"iteration {iteration} (epoch {epoch})"
+    fix = "Lower InitialLearnRate, or set GradientThreshold=1."
+    for owner, value in zip(plan.program.owners, plan.values, strict=True):
+        if not np.isfinite(value).all():
+            name = plan.program.nodes[owner].name
+            return f"trainNetwork: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
+    return f"trainNetwork: the loss is {loss} at {at}. {fix}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
+
+from mlnet.training.metering import Result
 
 
 class _Column(NamedTuple):
@@ -30,7 +33,8 @@ _COLUMNS = {
 class Progress:
     """Where training stands after an iteration; NaN where there was no validation.
 
-    Metrics are accuracies in percent or root mean squared errors.
+    Metrics are accuracies in percent or root mean squared errors; those that Metrics asks for are in the fields with
+    ``more``. Norms are for the solvers of all data at once.
     """
 
     epoch: int
@@ -41,16 +45,57 @@ class Progress:
     training_metric: float
     validation_loss: float = np.nan
     validation_metric: float = np.nan
+    gradient_norm: float = np.nan
+    step_norm: float = np.nan
+    training_more: tuple[float, ...] = ()
+    validation_more: tuple[float, ...] = ()
+
+    @property
+    def is_validated(self) -> bool:
+        """Tell whether there was a validation after this iteration."""
+        return not np.isnan(self.validation_loss)
+
+    def add_validation(self, result: Result) -> None:
+        """Fill in what a validation found."""
+        self.validation_loss, self.validation_metric, self.validation_more = result
+
+    def numbers(self) -> list[float]:
+        """Return all fields as one row of numbers."""
+        first = [getattr(self, name) for name in _NUMBERS]
+        after = self.validation_more or (np.nan,) * len(self.training_more)
+        return [float(value) for value in (*first, *self.training_more, *after)]
+
+    @classmethod
+    def from_numbers(cls, row: list[float]) -> Progress:
+        """Return the progress that `numbers` made a row of."""
+        count = len(_NUMBERS)
+        result = cls(int(row[0]), int(row[1]), row[2], row[3], row[4], row[5])
+        for name, value in zip(_NUMBERS[6:], row[6:count], strict=True):
+            setattr(result, name, value)
+        half = (len(row) - count) // 2
+        result.training_more = tuple(row[count : count + half])
+        if result.is_validated:
+            result.validation_more = tuple(row[count + half :])
+        return result
+
+
+_NUMBERS = [field.name for field in fields(Progress) if not field.name.endswith("_more")]
 
 
 class ProgressTable:
     """Prints a row for iteration 1, every ``frequency`` iterations, each validation and the last iteration."""
 
-    def __init__(self, metric: str, frequency: int, *, with_validation: bool) -> None:
-        self._metric, self._frequency = metric, frequency
-        self._columns = {
-            key: column for key, column in _COLUMNS.items() if with_validation or not key.startswith("validation")
+    def __init__(self, metric: str, frequency: int, *, with_validation: bool, more: Sequence[str] = ()) -> None:
+        self._metric, self._frequency, self._more = metric, frequency, more
+        columns = {
+            f"{kind} {name}": _Column(title, name, max(14, len(name) + 2))
+            for name in more
+            for kind, title in (("training", "Mini-batch"), ("validation", "Validation"))
         }
+        at = list(_COLUMNS).index("training loss")  # behind the metric that every table has
+        order = [*list(_COLUMNS)[:at], *columns, *list(_COLUMNS)[at:]]
+        columns |= _COLUMNS
+        self._columns = {key: columns[key] for key in order if with_validation or not key.startswith("validation")}
         self._last: Progress | None = None
         self._printed = 0
         self._is_open = False
@@ -71,8 +116,7 @@ class ProgressTable:
     def update(self, progress: Progress) -> None:
         """Print a row if it is time for one."""
         self._last = progress
-        is_validated = not np.isnan(progress.validation_loss)
-        if progress.iteration == 1 or progress.iteration % self._frequency == 0 or is_validated:
+        if progress.iteration == 1 or progress.iteration % self._frequency == 0 or progress.is_validated:
             self._row(progress)
 
     def close(self, reason: str | None) -> None:
@@ -99,6 +143,9 @@ class ProgressTable:
             "validation loss": loss_text(progress.validation_loss),
             "rate": rate_text(progress.learn_rate),
         }
+        for kind, values in (("training", progress.training_more), ("validation", progress.validation_more)):
+            for name, value in zip(self._more, values or [np.nan] * len(self._more), strict=True):
+                cells[f"{kind} {name}"] = loss_text(value)
         self._print("|" + "|".join(f"{cells[key]:>{column.width - 1}} " for key, column in self._columns.items()) + "|")
 
     def _border(self) -> str:

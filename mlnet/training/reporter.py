@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.rules import EMPTY, is_empty
 from mlnet.structure import Structure
+from mlnet.training.full_batch_table import FullBatchTable
+from mlnet.training.metrics import Metric, as_metrics
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress, ProgressTable
 from mlnet.training.validation import Result
@@ -21,22 +23,31 @@ BY_BUTTON = "Stopped manually"
 class Reporter:
     """Passes progress on to the table (with Verbose), to the picture (with Plots) and to OutputFcn.
 
-    ``metric`` is 'Accuracy' or 'RMSE'; ``per_epoch`` the iterations of an epoch, if that is known.
+    ``metric`` is 'Accuracy' or 'RMSE'; ``more`` are the names of further metrics, ``per_epoch`` the iterations of an epoch,
+    if that is known.
     """
 
     def __init__(
-        self, options: TrainingOptions, metric: str, *, with_validation: bool, per_epoch: int | None = None
+        self,
+        options: TrainingOptions,
+        metric: str,
+        *,
+        with_validation: bool,
+        per_epoch: int | None = None,
+        more: Sequence[str] = (),
     ) -> None:
         given = options.OutputFcn
         self._functions: list[Callable[[Structure], Any]] = (
             [] if is_empty(given) else given if isinstance(given, list) else [given]
         )
-        self._metric = metric
-        self._table = (
-            ProgressTable(metric, options.VerboseFrequency, with_validation=with_validation)
-            if options.Verbose
-            else None
-        )
+        self._metric, self._is_full_batch = metric, options.is_full_batch
+        self._more = more
+        self._table: ProgressTable | FullBatchTable | None = None
+        if options.Verbose:
+            asked = [each.Name for each in as_metrics(options.Metrics) if isinstance(each, Metric)]
+            shown = metric if metric in asked or not options.is_full_batch else ""
+            kind = FullBatchTable if options.is_full_batch else ProgressTable
+            self._table = kind(shown, options.VerboseFrequency, with_validation=with_validation, more=more)
         self._picture = (
             TrainingWatch(options, metric, with_validation=with_validation, per_epoch=per_epoch)
             if options.Plots == "training-progress"
@@ -82,9 +93,17 @@ class Reporter:
             return False
 
         def field(name: str) -> Any:
-            value = np.nan if progress is None else getattr(progress, name)
+            return absent(np.nan if progress is None else getattr(progress, name))
+
+        def absent(value: float) -> Any:
             return EMPTY if np.isnan(value) else value
 
+        none = [np.nan] * len(self._more)
+        training, validation = (none, none) if progress is None else (progress.training_more, progress.validation_more)
+        more = {f"Training{name}": absent(value) for name, value in zip(self._more, training, strict=True)}
+        more |= {f"Validation{name}": absent(value) for name, value in zip(self._more, validation or none, strict=True)}
+        if self._is_full_batch:
+            more |= {"GradientNorm": field("gradient_norm"), "StepNorm": field("step_norm")}
         information = Structure(
             Epoch=field("epoch"),
             Iteration=field("iteration"),
@@ -94,6 +113,7 @@ class Reporter:
             BaseLearnRate=field("learn_rate"),
             **{f"Training{self._metric}": field("training_metric")},
             **{f"Validation{self._metric}": field("validation_metric")},
+            **more,
             State=state,
         )
         answers = [function(information) for function in self._functions]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from mlnet.training.progress import Progress
 if TYPE_CHECKING:
     from mlnet.training.loop import Trainer
 
-_COLUMNS = [field.name for field in fields(Progress)]
 VERSION = 1
 
 
@@ -44,11 +42,11 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
         "shuffle": json.dumps(last.epoch.generator_state),
         "dropout": json.dumps(trainer.generators.dropout.bit_generator.state),
         "loader_seed": trainer.loader.seed,
-        "best_loss": best.loss,
+        "best_value": best.value,
         "best_iteration": best.iteration,
         "best_values": _table(best.values),
         "waited": best.waited,
-        "history": np.array([astuple(progress) for progress in trainer.history], float).reshape(-1, len(_COLUMNS)),
+        "history": np.array([progress.numbers() for progress in trainer.history], float),
     }
 
 
@@ -62,7 +60,7 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
     """
     try:
         _check(trainer, state, where)
-        history = np.asarray(state["history"], float).reshape(-1, len(_COLUMNS))
+        history = [Progress.from_numbers(row) for row in np.asarray(state["history"], float).tolist()]
         epoch = Epoch(int(state["epoch"]), np.asarray(state["order"], np.int64).ravel(), json.loads(state["shuffle"]))
         moving = {
             number: [np.asarray(state["moving"][f"node{number}"][name]) for name, _ in _numbered(values)]
@@ -87,11 +85,9 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
         trainer.carried.found = carried
     trainer.generators.dropout.bit_generator.state = dropout
     trainer.loader.seed = int(state["loader_seed"])
-    trainer.best.loss, trainer.best.iteration = float(state["best_loss"]), int(state["best_iteration"])
+    trainer.best.value, trainer.best.iteration = float(state["best_value"]), int(state["best_iteration"])
     trainer.best.values, trainer.best.waited = best_values, int(state["waited"])
-    trainer.history = [
-        Progress(int(row[0]), int(row[1]), *(float(value) for value in row[2:])) for row in history.tolist()
-    ]
+    trainer.history = history
     trainer.go_on(epoch, int(state["start"]), int(state["piece"]))
 
 

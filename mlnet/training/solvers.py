@@ -123,14 +123,3 @@ def make_solver(options: TrainingOptions, parameters: Parameters) -> Solver:
         return Adam(parameters, options.GradientDecayFactor, options.SquaredGradientDecayFactor, options.Epsilon)
     assert isinstance(options, TrainingOptionsRMSProp)
     return RMSProp(parameters, options.SquaredGradientDecayFactor, options.Epsilon)
-
-
-def learn_rate(options: TrainingOptions, epoch: int) -> float:
-    """Return the global learning rate in an epoch, counted from 1.
-
-    'piecewise' multiplies it by LearnRateDropFactor after every LearnRateDropPeriod epochs.
-    """
-    if options.LearnRateSchedule == "none":
-        return float(options.InitialLearnRate)
-    drops = (epoch - 1) // options.LearnRateDropPeriod
-    return float(options.InitialLearnRate * options.LearnRateDropFactor**drops)

@@ -18,12 +18,13 @@ from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.structure import Structure
+from mlnet.training.full_batch import FullBatchTrainer
 from mlnet.training.loop import Trainer
+from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions, check_supported
 from mlnet.training.prepare import check_mini_batch, data_set, initialized, training_data
 from mlnet.training.reporter import Reporter
 from mlnet.training.statistics import with_values
-from mlnet.training.validation import Result
 
 
 def trainNetwork(*args: Any, nargout: int = 1) -> Any:
@@ -60,7 +61,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     Structure
         With ``nargout=2``: arrays with one value for each iteration, TrainingLoss, TrainingAccuracy (percent) or
         TrainingRMSE, ValidationLoss, ValidationAccuracy or ValidationRMSE (NaN where there was no validation),
-        BaseLearnRate; and FinalValidationLoss, FinalValidationAccuracy or FinalValidationRMSE, OutputNetworkIteration.
+        BaseLearnRate (or GradientNorm and StepNorm with 'lbfgs' and 'lm'); and FinalValidationLoss,
+        FinalValidationAccuracy or FinalValidationRMSE, OutputNetworkIteration. Metrics have fields of the same pattern,
+        such as TrainingFScore, ValidationFScore and FinalValidationFScore.
         Validation during training, its last value included, takes moving averages for batch normalization; the Final
         values take the statistics of the returned network.
 
@@ -80,6 +83,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     A step: the gradient of the mean loss of a mini-batch; plus ``L2Regularization * L2Factor * value``; cut to
     GradientThreshold; a step of the solver with rate ``learning rate * LearnRateFactor``. The printed loss does not
     contain the L2 penalty. With fewer observations than MiniBatchSize, all of them make the mini-batch.
+
+    The solvers 'lbfgs' and 'lm' compute with all observations in each step and in double precision. The learnables that
+    they find are then stored in single precision. See `mlnet.training.full_batch`.
 
     ``Plots='training-progress'`` draws metric, loss and validation while training: in a window, whose stop button ends
     training after the current iteration and returns the finished network; in the current cell of a notebook; without a
@@ -106,7 +112,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers, for_training=True)
     data, network = training_data(network, X, Y, options)
-    check_mini_batch(network, min(options.MiniBatchSize, len(data.predictors)))
+    count = len(data.predictors)
+    check_mini_batch(network, count if options.is_full_batch else min(options.MiniBatchSize, count))
     validation = None
     if not is_empty(options.ValidationData):
         predictors, responses = options.ValidationData
@@ -122,9 +129,11 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         options,
         network.output_layer.metric,
         with_validation=validation is not None,
-        per_epoch=_iterations_per_epoch(options, len(data.predictors)),
+        per_epoch=_iterations_per_epoch(options, count),
+        more=Meters(options.Metrics, network.output_layer).names,
     )
-    trainer = Trainer(network, engine, data, validation, options, generators, reporter)
+    kind_of_trainer = FullBatchTrainer if options.is_full_batch else Trainer
+    trainer = kind_of_trainer(network, engine, data, validation, options, generators, reporter)
     reason, final = None, None
     try:
         reason = reporter.start() or trainer.run()
@@ -162,7 +171,7 @@ def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:
     return args
 
 
-def _info(trainer: Trainer, final: Result | None) -> Structure:
+def _info(trainer: Trainer | FullBatchTrainer, final: Result | None) -> Structure:
     """Return the history of training as a structure of arrays."""
     metric = trainer.network.output_layer.metric
     columns = {
@@ -172,11 +181,22 @@ def _info(trainer: Trainer, final: Result | None) -> Structure:
         f"Validation{metric}": "validation_metric",
         "BaseLearnRate": "learn_rate",
     }
+    if trainer.options.is_full_batch:
+        del columns["BaseLearnRate"]
+        columns |= {"GradientNorm": "gradient_norm", "StepNorm": "step_norm"}
     fields: dict[str, Any] = {
         name: np.array([getattr(progress, attribute) for progress in trainer.history], float)
         for name, attribute in columns.items()
     }
+    names = trainer.objective.meters.names
+    none = (np.nan,) * len(names)
+    for number, name in enumerate(names):
+        rows = [(progress.training_more, progress.validation_more or none) for progress in trainer.history]
+        fields[f"Training{name}"] = np.array([training[number] for training, _ in rows], float)
+        fields[f"Validation{name}"] = np.array([validation[number] for _, validation in rows], float)
     fields["FinalValidationLoss"] = np.nan if final is None else final.loss
     fields[f"FinalValidation{metric}"] = np.nan if final is None else final.metric
+    for name, value in zip(names, none if final is None else final.more, strict=True):
+        fields[f"FinalValidation{name}"] = value
     fields["OutputNetworkIteration"] = trainer.output_iteration
     return Structure(**fields)

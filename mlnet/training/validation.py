@@ -15,6 +15,8 @@ from mlnet.errors import DataError
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
+from mlnet.rules import EMPTY
+from mlnet.training.metering import Average, Meters, Result
 from mlnet.training.targets import Targets
 
 
@@ -25,18 +27,12 @@ class DataSet(NamedTuple):
     targets: Targets
 
 
-class Result(NamedTuple):
-    """Loss, and accuracy in percent or root mean squared error."""
-
-    loss: float
-    metric: float
-
-
 class Objective:
-    """The loss of a network on one engine, and the metric that goes with it."""
+    """The loss of a network on one engine, and the metrics that go with it."""
 
-    def __init__(self, network: Resolved, engine: Engine) -> None:
+    def __init__(self, network: Resolved, engine: Engine, meters: Meters | None = None) -> None:
         layer = network.output_layer
+        self.meters = meters or Meters(EMPTY, layer)
         self._loss, self._attributes = engine.losses[layer.loss], layer.loss_attributes()
         self._by_position = layer.averages == "positions"
         self._weights = layer.class_weights() if isinstance(layer, ClassesOutputLayer) else None
@@ -44,8 +40,8 @@ class Objective:
 
     def evaluate(
         self, z: np.ndarray, targets: np.ndarray, workspace: Any, lengths: np.ndarray | None = None
-    ) -> tuple[Result, Any]:
-        """Return loss and metric of a mini-batch, and the record that `gradient` needs.
+    ) -> tuple[Result, np.ndarray, Any]:
+        """Return loss and metric of a mini-batch, its scores or predictions, and the record that `gradient` needs.
 
         With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps. The accuracy of
         a mini-batch of images without any label is NaN, its loss 0.
@@ -65,10 +61,10 @@ class Objective:
             z, targets, weights=self._weights, shares=shares, workspace=workspace, **self._attributes
         )
         if not self.is_classification:
-            return Result(loss, math.sqrt(2 * loss)), saved  # the loss is half the squared error
+            return Result(loss, math.sqrt(2 * loss)), scores, saved  # the loss is half the squared error
         labelled = np.count_nonzero(targets >= 0)
         correct = np.count_nonzero(scores.reshape(-1, scores.shape[-1]).argmax(axis=1) == targets.ravel())
-        return Result(loss, 100 * correct / labelled if labelled else math.nan), saved
+        return Result(loss, 100 * correct / labelled if labelled else math.nan), scores, saved
 
     def counts(self, targets: np.ndarray, observations: int, lengths: np.ndarray | None = None) -> tuple[int, int]:
         """Return how much loss and metric of a mini-batch count in those of a data set.
@@ -81,6 +77,10 @@ class Objective:
         pixels = int(np.count_nonzero(labelled))
         images = int(np.count_nonzero(labelled.reshape(observations, -1).any(axis=1)))
         return (pixels if self._by_position else images), pixels
+
+    def average(self) -> Average:
+        """Return what adds up the results of mini-batches to those of a data set."""
+        return Average(self.meters, is_classification=self.is_classification)
 
     def gradient(self, saved: Any, workspace: Any) -> np.ndarray:
         """Return the gradient of the loss with respect to what it took."""
@@ -99,17 +99,13 @@ class Validator:
     def __call__(self, values: Mapping[Key, np.ndarray]) -> Result:
         """Return loss and metric with the given parameters and statistics."""
         workspace = Workspace()
-        count = len(self._data.predictors)
-        results, weights = [], []
+        count, average = len(self._data.predictors), self._objective.average()
         for start in range(0, count, self._size):
             index = slice(start, min(start + self._size, count))
             lengths = self._data.predictors.lengths(index)
             z = self._plan.forward(self._data.predictors.batch(index), values, lengths=lengths)
             targets = self._data.targets.batch(index)
             lengths = self._plan.output_lengths()
-            result, _ = self._objective.evaluate(z, targets, workspace, lengths)
-            metric = result.metric if self._objective.is_classification else result.metric**2
-            weights.append(self._objective.counts(targets, index.stop - index.start, lengths))
-            results.append((result.loss, metric if weights[-1][1] else 0.0))
-        loss, metric = (np.array(results) * weights).sum(axis=0) / np.sum(weights, axis=0)
-        return Result(float(loss), float(metric if self._objective.is_classification else math.sqrt(metric)))
+            result, scores, _ = self._objective.evaluate(z, targets, workspace, lengths)
+            average.add(result, self._objective.counts(targets, index.stop - index.start, lengths), scores, targets)
+        return average.result()

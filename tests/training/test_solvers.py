@@ -15,7 +15,7 @@ from mlnet import (
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import resolve
 from mlnet.training.parameters import Parameters
-from mlnet.training.solvers import learn_rate, make_solver
+from mlnet.training.solvers import make_solver
 
 
 def parameters(dtype=np.float64):
@@ -143,11 +143,3 @@ def test_infinite_threshold_changes_nothing():
     p.flat_gradients[:] = 1e30
     p.clip(math.inf, "l2norm")
     assert (p.flat_gradients == 1e30).all()
-
-
-def test_piecewise_rate_drops_after_each_period():
-    options = trainingOptions(
-        "sgdm", InitialLearnRate=1, LearnRateSchedule="piecewise", LearnRateDropPeriod=4, LearnRateDropFactor=0.4
-    )
-    assert [learn_rate(options, epoch) for epoch in (1, 4, 5, 8, 9)] == pytest.approx([1, 1, 0.4, 0.4, 0.16])
-    assert learn_rate(trainingOptions("sgdm", InitialLearnRate=1), 100) == 1

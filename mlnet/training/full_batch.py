@@ -1,0 +1,273 @@
+"""Training with all observations in each step: the solvers 'lbfgs' and 'lm'.
+
+The loss is the mean over all observations plus ``L2Regularization / 2 * sum of L2Factor * value^2``. It is computed in
+double precision, in pieces of `PIECE` observations, so that memory stays bounded. Layers that normalize by the
+mini-batch are what they are meant to be with all data only, so a network with such layers takes them in one piece.
+Random layers draw the same in each pass: otherwise the loss would not be a function of the parameters.
+
+A learn-rate factor f of a parameter works as in the other solvers, on steps along the gradient: the solvers see
+``value / sqrt(f)``. With a factor of 0 a parameter stays as it is.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.base import Engine, Workspace
+from mlnet.engines.program import Key, StepPlan
+from mlnet.engines.select import engine_named
+from mlnet.errors import NetworkError, NotSupportedError, TrainingError
+from mlnet.layers.per_channel import PopulationLayer
+from mlnet.network.compile import training_program
+from mlnet.network.resolve import Resolved
+from mlnet.randomness import Generators
+from mlnet.training.interruption import Interruption
+from mlnet.training.judging import CRITERION, Judge
+from mlnet.training.lbfgs import LBFGS, Point
+from mlnet.training.levenberg_marquardt import LevenbergMarquardt
+from mlnet.training.loading import Loader
+from mlnet.training.metering import Meters, Result
+from mlnet.training.options import TrainingOptions, TrainingOptionsLM
+from mlnet.training.parameters import Parameters
+from mlnet.training.progress import Progress
+from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
+from mlnet.training.validation import DataSet, Objective, Validator
+
+PIECE = 512
+"""Observations that are computed at once."""
+LARGEST = 5000
+"""Trained parameters that 'lm' takes; the time of a step grows with their third power."""
+
+BY_GRADIENT = "Gradient tolerance reached"
+BY_STEP = "Step tolerance reached"
+BY_ITERATIONS = "Reached maximum iterations"
+BY_OUTPUT = "Stopped by OutputFcn"
+
+
+class FullBatchTrainer:
+    """One training of one network with all observations in each step.
+
+    Parameters
+    ----------
+    network : Resolved
+        Layers with all learnables set.
+    engine : Engine
+        For the statistics of the trained network; the training itself computes in double precision, by the reference.
+    data : DataSet
+    validation : DataSet or None
+    options : TrainingOptionsLBFGS or TrainingOptionsLM
+    generators : Generators
+    report : callable
+        Takes the `Progress` of each iteration and returns true to stop.
+
+    Raises
+    ------
+    NetworkError
+        Where nothing is trained, or 'lm' gets a network that has no sum of squares as its loss.
+    NotSupportedError
+        Where a network is too large for 'lm'.
+    """
+
+    def __init__(
+        self,
+        network: Resolved,
+        engine: Engine,
+        data: DataSet,
+        validation: DataSet | None,
+        options: TrainingOptions,
+        generators: Generators,
+        report: Callable[[Progress], Any],
+    ) -> None:
+        self.network, self.engine, self.options = network, engine, options
+        exact = engine_named("numpy")
+        self.objective = Objective(network, exact, Meters(options.Metrics, network.output_layer))
+        self.parameters = Parameters(network.layers, np.float64)
+        self.history: list[Progress] = []
+        self.output_iteration = 0
+        self._data, self._report = data, report
+        self._dropout, self._drawn = generators.dropout, generators.dropout.bit_generator.state
+        self._plan = StepPlan(exact, training_program(network))
+        self._workspace = Workspace()
+        self._moving = MovingStatistics(network, self._plan)
+        self._loader = Loader(int(generators.augmentation.integers(2**31)), in_background=False, dtype=np.float64)
+        is_whole = any(isinstance(layer, PopulationLayer) for layer in network.layers)
+        self._piece = len(data.predictors) if is_whole else PIECE
+        self._kept: dict[int, tuple[Any, Any, np.ndarray]] = {}
+        self._factors, self._l2 = _by_parameter(self.parameters, options.L2Regularization)
+        if not self._factors.size:
+            raise NetworkError("trainNetwork: the network has no parameters to train: all LearnRateFactors are 0.")
+        validator = Validator(network, exact, self.objective, validation, PIECE) if validation else None
+        self._judge = Judge(options, self.objective.meters, validator)
+        is_lm = isinstance(options, TrainingOptionsLM)
+        if is_lm:
+            _check_least_squares(network, self.parameters)
+        self.solver: LBFGS | LevenbergMarquardt = (
+            LevenbergMarquardt(options, self._products) if is_lm else LBFGS(options)
+        )
+        self._started = time.perf_counter()
+
+    def run(self) -> str:
+        """Train, and return why training ended. Ctrl-C lets the iteration end before it raises KeyboardInterrupt."""
+        with Interruption() as interruption, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            point = self._evaluate(self.parameters.flat_values / self._factors)
+            if not math.isfinite(point.loss):
+                raise TrainingError(f"trainNetwork: the loss is {point.loss} at the beginning. Change the values.")
+            first = float(np.linalg.norm(point.gradient))
+            for iteration in range(1, self.options.MaxIterations + 1):
+                if self._is_flat(point, first):
+                    return BY_GRADIENT
+                after = self.solver.step(point, self._evaluate)
+                if after is None:
+                    return self.solver.failure
+                change = float(np.linalg.norm(after.place - point.place))
+                point = after
+                stops = self._report(self._progress(iteration, point, change))
+                interruption.raise_if_asked()
+                if stops:
+                    return stops if isinstance(stops, str) else BY_OUTPUT
+                if self._judge.has_waited:
+                    return CRITERION
+                if change <= self.options.StepTolerance:
+                    return BY_GRADIENT if self._is_flat(point, first) else BY_STEP
+        return BY_GRADIENT if self._is_flat(point, first) else BY_ITERATIONS
+
+    def final_values(self) -> dict[Key, np.ndarray]:
+        """Return the learnables and the statistics for prediction of the network that training returns."""
+        values, self.output_iteration = self.values(), len(self.history)
+        if self._judge.best.values:
+            values, self.output_iteration = self._judge.best.values, self._judge.best.iteration
+        values = {key: value.astype(np.float32) for key, value in values.items()}
+        kind = self.options.BatchNormalizationStatistics
+        if kind != "moving":
+            compute = exact_population_statistics if kind == "population-exact" else population_statistics
+            values |= compute(self.network, self.engine, values, self._batches)
+        return values
+
+    def values(self) -> dict[Key, np.ndarray]:
+        """Return the learnables as they are, and the moving statistics."""
+        return {**self.parameters.values, **self._moving.values}
+
+    def validate(self, values: dict[Key, np.ndarray]) -> Result | None:
+        """Return loss and metrics on the validation set, or None where there is none."""
+        return self._judge.validate(values)
+
+    def _is_flat(self, point: Point, first: float) -> bool:
+        norm = float(np.linalg.norm(point.gradient))
+        return norm <= self.options.GradientTolerance * max(1.0, min(abs(point.loss), first))
+
+    def _progress(self, iteration: int, point: Point, change: float) -> Progress:
+        """Take over the parameters of a point, and return where training stands."""
+        self._place(point.place)
+        self._moving.update(self._plan)
+        result: Result = point.record
+        progress = Progress(iteration, iteration, 0.0, math.nan, *result[:2], training_more=result.more)
+        progress.gradient_norm, progress.step_norm = float(np.linalg.norm(point.gradient)), change
+        is_last = iteration == self.options.MaxIterations
+        if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or is_last:
+            self._judge(progress, self.values)
+        progress.seconds = time.perf_counter() - self._started
+        self.history.append(progress)
+        return progress
+
+    def _place(self, place: np.ndarray) -> None:
+        np.multiply(place, self._factors, out=self.parameters.flat_values)
+
+    def _evaluate(self, place: np.ndarray) -> Point:
+        """Return loss and gradient over all the data at ``place``, with the metrics of it."""
+        self._place(place)
+        parameters, average = self.parameters, self.objective.average()
+        gradient = np.zeros_like(parameters.flat_values)
+        total = 0
+        for weights, result, scores, targets, saved in self._passes():
+            average.add(result, weights, scores, targets)
+            found, _ = self._plan.backward(self.objective.gradient(saved, self._workspace), parameters.gradients.keys())
+            parameters.set_gradients(found)
+            gradient += weights[0] * parameters.flat_gradients
+            total += weights[0]
+        result = average.result()
+        theta = parameters.flat_values
+        loss = result.loss + 0.5 * float(self._l2 @ (theta * theta))
+        return Point(place, loss, (gradient / total + self._l2 * theta) * self._factors, result)
+
+    def _passes(self) -> Iterator[tuple[tuple[int, int], Result, np.ndarray, np.ndarray, Any]]:
+        """Run the data forward, piece by piece."""
+        self._dropout.bit_generator.state = self._drawn
+        for number in range(-(-len(self._data.predictors) // self._piece)):
+            x, lengths, targets = self._read(number)
+            z = self._plan.forward(x, self.parameters.values, self._dropout, lengths=lengths)
+            after = self._plan.output_lengths()
+            result, scores, saved = self.objective.evaluate(z, targets, self._workspace, after)
+            observations = min(self._piece, len(self._data.predictors) - number * self._piece)
+            yield self.objective.counts(targets, observations, after), result, scores, targets, saved
+
+    def _products(self, place: np.ndarray) -> np.ndarray:
+        """Return J'J at ``place``, J the derivatives of the residuals, each times the root of its share in the loss.
+
+        A pass back for each number that the network puts out gives its derivatives; only the products are kept.
+        """
+        self._place(place)
+        keys, rows, total = self.parameters.gradients.keys(), [], 0
+        products = np.diag(self._l2 * self._factors**2)
+        parts: np.ndarray = np.zeros_like(products)
+        for weights, _, scores, _, saved in self._passes():
+            share = np.broadcast_to(saved.factor, scores.shape).ravel() * weights[0]
+            d_scores = np.zeros(scores.size)
+            for number in range(scores.size):
+                d_scores[number] = math.sqrt(share[number])
+                found, _ = self._plan.backward(d_scores.reshape(scores.shape), keys)
+                d_scores[number] = 0
+                self.parameters.set_gradients(found)
+                rows.append(self.parameters.flat_gradients * self._factors)
+                if len(rows) == 256 or number == scores.size - 1:
+                    jacobian = np.stack(rows)
+                    parts += jacobian.T @ jacobian
+                    rows = []
+            total += weights[0]
+        return products + parts / total
+
+    def _read(self, number: int) -> tuple[Any, Any, np.ndarray]:
+        if number in self._kept:
+            return self._kept[number]
+        start, count = number * self._piece, len(self._data.predictors)
+        index = slice(start, min(start + self._piece, count))
+        x, lengths = self._loader.predictors(self._data, index, 1, start)
+        targets = self._data.targets.batch(index, np.float64)
+        if self._piece >= count:
+            self._kept[number] = x, lengths, targets
+        return x, lengths, targets
+
+    def _batches(self) -> Iterator[tuple[Any, Any]]:
+        for number in range(-(-len(self._data.predictors) // self._piece)):
+            x, lengths, _ = self._read(number)
+            yield (
+                (x.astype(np.float32) if isinstance(x, np.ndarray) else [each.astype(np.float32) for each in x]),
+                lengths,
+            )
+
+
+def _by_parameter(parameters: Parameters, l2: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each trained number the root of its learn-rate factor, and the factor of its L2 penalty."""
+    factors, penalties = np.ones_like(parameters.flat_values), np.zeros_like(parameters.flat_values)
+    for where, learn_rate_factor, l2_factor in parameters.segments:
+        factors[where] = math.sqrt(learn_rate_factor)
+        penalties[where] = l2 * l2_factor
+    return factors, penalties
+
+
+def _check_least_squares(network: Resolved, parameters: Parameters) -> None:
+    layer = network.output_layer
+    if layer.loss != "half_mean_squared_error":
+        raise NetworkError(
+            f"Layer '{layer.Name}' ({layer.type_name}): the solver 'lm' needs a regressionLayer, whose loss is a sum "
+            "of squares. Use 'lbfgs'."
+        )
+    if parameters.flat_values.size > LARGEST:
+        raise NotSupportedError(
+            f"trainNetwork: the solver 'lm' takes networks of up to {LARGEST} trained parameters, but this one has "
+            f"{parameters.flat_values.size}. Use 'lbfgs'."
+        )

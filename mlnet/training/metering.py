@@ -1,0 +1,163 @@
+"""Loss and metrics of a network, of a mini-batch or of a data set that comes in mini-batches."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlnet.errors import OptionError, nearest
+from mlnet.layers.output import OutputLayer
+from mlnet.rules import is_empty
+from mlnet.training.counting import Count, new_count
+from mlnet.training.metrics import BY_NAME, Metric, as_metrics
+
+
+class Result(NamedTuple):
+    """Loss; accuracy in percent or root mean squared error; and the values of further metrics."""
+
+    loss: float
+    metric: float
+    more: tuple[float, ...] = ()
+
+
+class Meters:
+    """The metrics that options ask for.
+
+    Parameters
+    ----------
+    given : value of the option Metrics
+    layer : OutputLayer
+
+    Raises
+    ------
+    OptionError
+        Where metrics do not fit the network, or have the same name.
+    """
+
+    def __init__(self, given: Any, layer: OutputLayer) -> None:
+        self._built_in = layer.metric
+        self._metrics: dict[str, Any] = {}
+        for number, metric in enumerate(as_metrics(given), start=1):
+            name = _name(metric, number)
+            if name in self._metrics or name == "Loss":
+                raise OptionError(f"trainNetwork: Metrics: two metrics are named '{name}'. Give one another Name.")
+            if isinstance(metric, Metric):
+                _check(metric, layer)
+            self._metrics[name] = metric
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics that are shown in addition to accuracy or RMSE."""
+        return [name for name in self._metrics if name != self._built_in]
+
+    def counts(self) -> Counts:
+        """Return empty counts."""
+        return Counts({name: new_count(metric, name) for name, metric in self._metrics.items()}, self._built_in)
+
+    def of(self, result: Result, scores: np.ndarray, targets: np.ndarray) -> Result:
+        """Return the result of a mini-batch with the values of all metrics."""
+        if not self._metrics:
+            return result
+        counts = self.counts()
+        counts.add(scores, targets)
+        return counts.result(result)
+
+    def objective(self, name: str) -> tuple[str, bool]:
+        """Return the name of what decides which network is best, 'loss' or a metric, and whether higher is better.
+
+        Raises
+        ------
+        OptionError
+            Where there is no metric of that name.
+        """
+        known = {each.lower(): each for each in ["loss", self._built_in, *self._metrics]}
+        for each, metric in self._metrics.items():
+            known |= {short: each for short, kind in BY_NAME.items() if isinstance(metric, kind)}
+        if name.lower() not in known:
+            raise OptionError(
+                f"trainNetwork: ObjectiveMetricName: needs 'loss' or the name of one of Metrics, but got '{name}'."
+                f"{nearest(name, known.values())}"
+            )
+        found = known[name.lower()]
+        metric = self._metrics.get(found)
+        if isinstance(metric, Metric):
+            return found, bool(metric.Maximize)
+        return found, metric is None and found == "Accuracy"
+
+    def value(self, name: str, result: Result) -> float:
+        """Return the loss or a metric out of a result."""
+        if name == "loss":
+            return result.loss
+        return result.metric if name == self._built_in else result.more[self.names.index(name)]
+
+
+class Counts:
+    """What metrics have added up."""
+
+    def __init__(self, counts: dict[str, Count], built_in: str) -> None:
+        self._counts, self._built_in = counts, built_in
+
+    def add(self, scores: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a mini-batch, scores (N, ..., K) and classes (N, ...) or predictions and targets (N, ..., R)."""
+        if not self._counts:
+            return
+        y = scores.reshape(-1, scores.shape[-1])
+        if targets.dtype.kind == "i":
+            t = targets.reshape(-1)
+            y, t = y[t >= 0], t[t >= 0]
+        else:
+            t = targets.reshape(y.shape)
+        if len(y):
+            for count in self._counts.values():
+                count.add(y, t)
+
+    def result(self, result: Result) -> Result:
+        """Return a result with the values of the metrics; one that is named as the built-in takes its place."""
+        values = {name: count.value() for name, count in self._counts.items()}
+        metric = values.pop(self._built_in, result.metric)
+        return Result(result.loss, metric, tuple(values.values()))
+
+
+class Average:
+    """Loss and metrics over a data set that comes in mini-batches."""
+
+    def __init__(self, meters: Meters, *, is_classification: bool) -> None:
+        self._is_classification = is_classification
+        self._results: list[tuple[float, float]] = []
+        self._weights: list[tuple[int, int]] = []
+        self._counts = meters.counts()
+
+    def add(self, result: Result, weights: tuple[int, int], scores: np.ndarray, targets: np.ndarray) -> None:
+        """Take in a mini-batch; ``weights`` tells how much its loss and its metric count."""
+        metric = result.metric if self._is_classification else result.metric**2
+        self._weights.append(weights)
+        self._results.append((result.loss, metric if weights[1] else 0.0))
+        self._counts.add(scores, targets)
+
+    def result(self) -> Result:
+        """Return loss and metrics of everything that was taken in."""
+        loss, metric = (np.array(self._results) * self._weights).sum(axis=0) / np.sum(self._weights, axis=0)
+        return self._counts.result(Result(float(loss), float(metric if self._is_classification else math.sqrt(metric))))
+
+
+def _name(metric: Any, number: int) -> str:
+    name = metric.Name if isinstance(metric, Metric) else getattr(metric, "__name__", "")
+    if isinstance(metric, Metric) and not name.isidentifier():
+        raise OptionError(f"trainNetwork: Metrics: needs metrics whose Name is a name of a field, but got '{name}'.")
+    return name if name.isidentifier() else f"Metric{number}"
+
+
+def _check(metric: Metric, layer: OutputLayer) -> None:
+    where = f"trainNetwork: Metrics: {type(metric).__name__} '{metric.Name}'"
+    is_classification = layer.metric == "Accuracy"
+    if metric.of_classes != is_classification:
+        task, kind = ("classification", "regression") if metric.of_classes else ("regression", "classification")
+        others = [name for name, each in BY_NAME.items() if each.of_classes == is_classification]
+        raise OptionError(f"{where}: is for {task}, but this is a network for {kind}. Use {', '.join(others)}.")
+    if not is_empty(metric.NetworkOutput) and metric.NetworkOutput != layer.Name:
+        raise OptionError(
+            f"{where}: NetworkOutput: needs the name of an output layer, '{layer.Name}', but is "
+            f"'{metric.NetworkOutput}'."
+        )
