@@ -107,7 +107,8 @@ class InputLayer(input.InputLayer):
             if isinstance(data, (list, tuple)) or np.ndim(data) < len(labels):
                 each = data if isinstance(data, (list, tuple)) else [data]
                 return [_ordered(one, labels.replace("B", ""), "SCT") for one in each]
-            return list(np.moveaxis(_ordered(data, labels, "SCTB"), -1, 0)) if "B" in labels else data
+            ordered = _ordered(data, labels, "SCTB")
+            return list(np.moveaxis(ordered, -1, 0)) if "B" in labels else ordered
         return _ordered(data, labels, "SCB" if "S" in labels else "BC")
 
 

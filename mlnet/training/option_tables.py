@@ -64,7 +64,7 @@ DATA_FORMAT = Rule("a format such as 'SSCB', 'BC' or 'CTB'", _format, ("", "SSSS
 
 
 def _formats(value: Any) -> list[str]:
-    return [_format(each) for each in texts().convert(value)]
+    return [each if each == "auto" else _format(each) for each in texts().convert(value)]
 
 
 FORMATS = Rule("a list of formats", _formats, (["x"], [1], ["CC"]))

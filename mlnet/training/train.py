@@ -18,6 +18,7 @@ from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.structure import Structure
+from mlnet.training.data_forms import DataForms
 from mlnet.training.full_batch import FullBatchTrainer
 from mlnet.training.loop import Trainer
 from mlnet.training.metering import Meters, Result
@@ -111,15 +112,17 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers, for_training=True)
-    data, network = training_data(network, X, Y, options)
+    forms = DataForms(options, network)
+    data, network = training_data(network, *forms(X, Y, "trainNetwork: "), options)
     count = len(data.predictors)
     check_mini_batch(network, count if options.is_full_batch else min(options.MiniBatchSize, count))
     validation = None
     if not is_empty(options.ValidationData):
+        where = "trainNetwork: ValidationData: "
         predictors, responses = options.ValidationData
         if responses is None and is_table(predictors) and is_table(X):
             responses = Y  # the names of the columns
-        validation, _ = data_set(network, predictors, responses, "trainNetwork: ValidationData: ")
+        validation, _ = data_set(network, *forms(predictors, responses, where), where)
 
     if options.Verbose:
         print("Training on single CPU.", flush=True)

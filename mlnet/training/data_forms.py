@@ -1,0 +1,246 @@
+"""Data in the order of dimensions and with the encoding of categories that options ask for.
+
+InputDataFormats and TargetDataFormats label the dimensions of what the user gives; here they are put into the order
+that networks take: (S..., C, N) with spatial dimensions, (N, C) without, lists of (S..., C, T) for sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlnet.data.datastore import Datastore
+from mlnet.errors import DataError, OptionError
+from mlnet.labels import categorical, categories
+from mlnet.layers import general_input
+from mlnet.layers.output import ClassesOutputLayer
+from mlnet.network.resolve import Resolved
+from mlnet.training.options import TrainingOptions
+
+
+class DataForms:
+    """Puts training and validation data into the form that networks take.
+
+    Classes of categorical inputs and of categorical responses are those of the training data, which come first.
+
+    Parameters
+    ----------
+    options : TrainingOptions
+    network : Resolved
+
+    Raises
+    ------
+    OptionError
+        Where InputDataFormats are not one for each input.
+    """
+
+    def __init__(self, options: TrainingOptions, network: Resolved) -> None:
+        self._layers = network.input_layers
+        given = options.InputDataFormats
+        self._formats = [given] * len(self._layers) if given == "auto" else [given] if isinstance(given, str) else given
+        if len(self._formats) != len(self._layers):
+            names = ", ".join(f"'{layer.Name}'" for layer in self._layers)
+            raise OptionError(
+                f"trainNetwork: InputDataFormats: needs one format for each of the {len(self._layers)} inputs {names}, "
+                f"but got {len(self._formats)}."
+            )
+        self._target = options.TargetDataFormats
+        self._one_hot = options.CategoricalInputEncoding == "one-hot"
+        self._response_encoding = options.CategoricalTargetEncoding
+        self._takes_classes = isinstance(network.output_layer, ClassesOutputLayer)
+        self._encoders: dict[int, _Encoder] = {}
+
+    def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
+        """Return inputs and responses (None for a datastore) in the form that networks take."""
+        if isinstance(x, Datastore):
+            functions = [self._function(labels, layer, where) for labels, layer in self._inputs()]
+            functions.append(_arranger(self._target, "", f"{where}Y") if self._target != "auto" else None)
+            return (_Rearranged(x, functions) if any(functions) else x), y
+        if len(self._layers) == 1:
+            return self._input(0, x, f"{where}X"), self._response(y, f"{where}Y")
+        names = [layer.Name for layer in self._layers]
+        if isinstance(x, Mapping):
+            x = [x[name] for name in names] if set(x) == set(names) else x
+        if isinstance(x, (list, tuple)) and len(x) == len(names):
+            x = [self._input(number, each, f"{where}X for '{names[number]}'") for number, each in enumerate(x)]
+        return x, self._response(y, f"{where}Y")
+
+    def _inputs(self) -> list[tuple[str, Any]]:
+        return list(zip(self._formats, self._layers, strict=True))
+
+    def _function(self, labels: str, layer: Any, where: str) -> Callable[[Any], Any] | None:
+        """Return what arranges one observation of a datastore."""
+        if labels == "auto":
+            return None
+        order = layer.InputFormat if isinstance(layer, general_input.InputLayer) else ""
+        return _arranger(labels, order, f"{where}X")
+
+    def _input(self, number: int, x: Any, where: str) -> Any:
+        labels, layer = self._formats[number], self._layers[number]
+        is_categorical = _is_categorical(x)
+        if is_categorical:
+            x = self._encoder(number, x).numbers(x, where)
+        if labels != "auto":
+            order = layer.InputFormat if isinstance(layer, general_input.InputLayer) else ""
+            x = _arranged(x, labels, order, where)
+        if is_categorical and self._one_hot:
+            x = self._encoders[number].one_hot(x, has_rows=not (layer.size().spatial or layer.size().is_sequence))
+        return x
+
+    def _response(self, y: Any, where: str) -> Any:
+        is_categorical = _is_categorical(y)
+        encodes = is_categorical and not self._takes_classes and self._response_encoding != "auto"
+        if encodes:
+            y = self._encoder(-1, y).numbers(y, where)
+        if self._target != "auto":
+            y = (
+                _arranged_labels(y, self._target, where)
+                if self._takes_classes
+                else _arranged(y, self._target, "", where)
+            )
+        if encodes:
+            is_list = isinstance(y, (list, tuple))
+            if not is_list and y.ndim == 1:
+                y = y[:, np.newaxis]
+            if self._response_encoding == "one-hot":
+                y = self._encoders[-1].one_hot(y, has_rows=not is_list and y.ndim == 2)
+        return y
+
+    def _encoder(self, number: int, data: Any) -> _Encoder:
+        return self._encoders.setdefault(number, _Encoder(data))
+
+
+class _Encoder:
+    """Turns categories into numbers; the categories are those of the first data."""
+
+    def __init__(self, data: Any) -> None:
+        parts = data if isinstance(data, (list, tuple)) else [data]
+        names = categories(parts[0])
+        if any(categories(part) != names for part in parts):
+            names = sorted({name for part in parts for name in categories(part)})
+        self._names = names
+
+    def numbers(self, data: Any, where: str) -> Any:
+        """Return the numbers of the categories, from 1; NaN where undefined."""
+        if isinstance(data, (list, tuple)):
+            return [self.numbers(part, where) for part in data]
+        unknown = [name for name in categories(data) if name not in self._names]
+        if unknown:
+            raise DataError(
+                f"{where}: needs the categories {self._names} of the training data, but has '{unknown[0]}'."
+            )
+        table = np.array([self._names.index(name) + 1 for name in categories(data)] + [np.nan])
+        return table[data.codes]
+
+    def one_hot(self, numbers: Any, *, has_rows: bool) -> Any:
+        """Return an indicator for each category in place of each channel: (N, C), or the last axis but one."""
+        if isinstance(numbers, list):
+            return [self.one_hot(each, has_rows=False) for each in numbers]
+        axis = 1 if has_rows else numbers.ndim - 2
+        moved = np.moveaxis(numbers, axis, -1)
+        known = np.where(np.isnan(moved)[..., np.newaxis], np.nan, 1.0)
+        hot = (moved[..., np.newaxis] == np.arange(1, len(self._names) + 1)) * known
+        return np.moveaxis(hot.reshape(*moved.shape[:-1], -1), -1, axis)
+
+
+class _Rearranged(Datastore):
+    """A datastore whose columns are arranged; None leaves a column as it is, the last one is for the response."""
+
+    def __init__(self, source: Datastore, functions: Sequence[Callable[[Any], Any] | None]) -> None:
+        super().__init__()
+        self._source, self._functions = source, functions
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def rows(self, numbers: Sequence[int], generator: np.random.Generator | None = None) -> list[tuple[Any, ...]]:
+        """Return the arranged columns of the observations ``numbers``."""
+        return [
+            tuple(
+                value if function is None else function(value)
+                for value, function in zip(row, self._functions, strict=False)
+            )
+            for row in self._source.rows(numbers, generator)
+        ]
+
+    def labels(self) -> categorical | None:
+        """Return the labels of the source."""
+        return self._source.labels()
+
+    def classes(self) -> list[str]:
+        """Return the classes of the source."""
+        return self._source.classes()
+
+    def describe_row(self, number: int) -> str:
+        """Return how messages name an observation."""
+        return self._source.describe_row(number)
+
+
+def _is_categorical(data: Any) -> bool:
+    if isinstance(data, (list, tuple)):
+        return bool(data) and all(isinstance(each, categorical) for each in data)
+    return isinstance(data, categorical)
+
+
+def _arranger(labels: str, order: str, where: str) -> Callable[[Any], Any]:
+    """Return a function that arranges one observation, without the dimension B."""
+    own, wanted = labels.replace("B", ""), order.replace("B", "") or "SCT"
+
+    def arrange(value: Any) -> Any:
+        return value if np.ndim(value) == 0 else _permuted(value, own, wanted, where)
+
+    return arrange
+
+
+def _arranged(data: Any, labels: str, order: str, where: str) -> Any:
+    """Return data whose dimensions have ``labels`` in the order that networks take, or in that of ``order``."""
+    if order and sorted(order) != sorted(labels):
+        raise DataError(f"{where}: the format '{labels}' does not fit the InputFormat '{order}' of the input layer.")
+    if "C" not in labels:
+        labels += "C"  # of length 1
+    if isinstance(data, (list, tuple)) and "T" in labels:
+        own = labels.replace("B", "")
+        return [_permuted(each, own, order.replace("B", "") or "SCT", where) for each in data]
+    if order:
+        return _permuted(data, labels, order, where)
+    if "T" in labels:
+        found = _permuted(data, labels, "SCTB", where)
+        return list(np.moveaxis(found, -1, 0)) if "B" in labels else found
+    return _permuted(data, labels, "SCB" if "S" in labels else "BC", where)
+
+
+def _permuted(data: Any, labels: str, order: str, where: str) -> np.ndarray:
+    """Return an array with its dimensions sorted by ``order``; it may lack dimensions of length 1 at the end."""
+    array = np.asarray(data)
+    if array.ndim > len(labels):
+        raise DataError(
+            f"{where}: needs {len(labels)} dimensions for the format '{labels}', but has shape {array.shape}."
+        )
+    array = array.reshape(*array.shape, *[1] * (len(labels) - array.ndim))
+    return np.transpose(array, sorted(range(len(labels)), key=lambda axis: order.index(labels[axis])))
+
+
+def _arranged_labels(data: Any, labels: str, where: str) -> Any:
+    """Return class labels without the dimension C, of length 1: (N,), (H, W, N), or a list of (T,)."""
+    if isinstance(data, (list, tuple)) and "T" in labels:
+        return [_arranged_labels(each, labels.replace("B", ""), where) for each in data]
+    array = data.codes if isinstance(data, categorical) else np.asarray(data)
+    order = "SCTB"
+    array = _permuted(array, labels, order, where)
+    if "C" in labels:
+        axis = labels.count("S")
+        if array.shape[axis] != 1:
+            raise DataError(
+                f"{where}: needs one label for each observation, but the dimension C of '{labels}' has length "
+                f"{array.shape[axis]}. Give labels instead of numbers for each class."
+            )
+        array = array.squeeze(axis)
+    found = categorical.from_codes(array, categories(data)) if isinstance(data, categorical) else array
+    if "T" not in labels or "B" not in labels:
+        return found
+    return [
+        categorical.from_codes(each, categories(data)) if isinstance(data, categorical) else each
+        for each in np.moveaxis(array, -1, 0)
+    ]
