@@ -77,14 +77,16 @@ def plot_info(info: Structure, ax: Any = None) -> Any:
         raise OptionError(message("plot", "no axes for the curves of a training", describe(ax), "Leave them out."))
     fields = info.fields()
     metric = "RMSE" if "TrainingRMSE" in fields else "Accuracy"
-    names = [f"{part}{of}" for of in (metric, "Loss") for part in ("Training", "Validation")]
+    shown = [name.removeprefix("Training") for name in fields if name.startswith("Training")]
+    more = [name for name in shown if name not in ("Loss", metric)]
     missing = [name for name in ("TrainingLoss", f"Training{metric}") if name not in fields]
     if missing:
         came = f"a structure without {' and '.join(missing)}"
         raise OptionError(message("plot", "the info of trainNetwork", came, "Call it with nargout=2."))
     with_validation = bool((~_is_nan(fields.get("ValidationLoss", []))).any())
-    board = Board("Training progress", "Iteration", curve_panels(metric, with_validation=with_validation))
-    for panel, (training, validation) in zip(board.panels, (names[:2], names[2:]), strict=True):
+    board = Board("Training progress", "Iteration", curve_panels(metric, with_validation=with_validation, more=more))
+    for panel, name in zip(board.panels, (metric, *more, "Loss"), strict=True):
+        training, validation = f"Training{name}", f"Validation{name}"
         _fill(panel.curves[0], fields[training])
         if with_validation:
             _fill(panel.curves[1], fields[validation], skip_nan=True)

@@ -46,7 +46,6 @@ LARGEST = 5000
 BY_GRADIENT = "Gradient tolerance reached"
 BY_STEP = "Step tolerance reached"
 BY_ITERATIONS = "Reached maximum iterations"
-BY_OUTPUT = "Stopped by OutputFcn"
 
 
 class FullBatchTrainer:
@@ -63,7 +62,7 @@ class FullBatchTrainer:
     options : TrainingOptionsLBFGS or TrainingOptionsLM
     generators : Generators
     report : callable
-        Takes the `Progress` of each iteration and returns true to stop.
+        Takes the `Progress` of each iteration and returns why to stop, or ''.
 
     Raises
     ------
@@ -81,7 +80,7 @@ class FullBatchTrainer:
         validation: DataSet | None,
         options: TrainingOptions,
         generators: Generators,
-        report: Callable[[Progress], Any],
+        report: Callable[[Progress], str],
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
         exact = engine_named("numpy")
@@ -126,10 +125,10 @@ class FullBatchTrainer:
                     return self.solver.failure
                 change = float(np.linalg.norm(after.place - point.place))
                 point = after
-                stops = self._report(self._progress(iteration, point, change))
+                reason = self._report(self._progress(iteration, point, change))
                 interruption.raise_if_asked()
-                if stops:
-                    return stops if isinstance(stops, str) else BY_OUTPUT
+                if reason:
+                    return reason
                 if self._judge.has_waited:
                     return CRITERION
                 if change <= self.options.StepTolerance:

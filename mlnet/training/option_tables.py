@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from mlnet.data.datastore import Datastore
@@ -107,7 +108,7 @@ _SHARED = (
     _option("OutputFcn", EMPTY, _FUNCTIONS, "Function, or list of functions, called after each iteration; true stops."),
     _option("Plots", "none", choice("none", "training-progress"), "Whether to draw the progress."),
     _option("SequenceLength", "longest", either(choice("longest", "shortest"), integer()), "Length of sequences."),
-    _option("SequencePaddingValue", 0, number(), "Value that pads sequences."),
+    _option("SequencePaddingValue", 0, number(), "Reaches no result, as sequences are packed."),
     _option("SequencePaddingDirection", "right", choice("right", "left"), "Where sequences are padded."),
     _option("DispatchInBackground", False, flag(), "Read mini-batches in the background."),
     _option("ResetInputNormalization", True, flag(), "Compute the statistics of the input layer anew."),
@@ -191,7 +192,7 @@ RMSPROP = _table(
 
 _OF_MINI_BATCHES = (
     "LearnRateSchedule LearnRateDropFactor LearnRateDropPeriod GradientThresholdMethod GradientThreshold MaxEpochs "
-    "MiniBatchSize Shuffle CheckpointFrequencyUnit WorkerLoad SequenceLength DispatchInBackground "
+    "MiniBatchSize Shuffle CheckpointFrequencyUnit WorkerLoad DispatchInBackground "
     "PreprocessingEnvironment"
 )
 
@@ -200,8 +201,13 @@ def _tolerance(name: str, doc: str) -> Option:
     return _option(name, 1e-5, number(0, above=True), doc)
 
 
+def _whole(option: Option) -> Option:
+    """Return an option of training with all data: sequences are not split."""
+    return replace(option, rule=choice("longest", "shortest")) if option.name == "SequenceLength" else option
+
+
 def _full_batch(*solver: Option) -> Table:
-    shared = [option for option in _SHARED if option.name not in _OF_MINI_BATCHES.split()]
+    shared = [_whole(option) for option in _SHARED if option.name not in _OF_MINI_BATCHES.split()]
     return Table(
         _option("MaxIterations", 1000, integer(), "Largest number of iterations."),
         *solver,

@@ -10,10 +10,10 @@ import numpy as np
 from mlnet.rules import EMPTY, is_empty
 from mlnet.structure import Structure
 from mlnet.training.full_batch_table import FullBatchTable
+from mlnet.training.metering import Result
 from mlnet.training.metrics import Metric, as_metrics
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress, ProgressTable
-from mlnet.training.validation import Result
 from mlnet.training.watching import TrainingWatch
 
 BY_FUNCTION = "Stopped by OutputFcn"
@@ -23,8 +23,8 @@ BY_BUTTON = "Stopped manually"
 class Reporter:
     """Passes progress on to the table (with Verbose), to the picture (with Plots) and to OutputFcn.
 
-    ``metric`` is 'Accuracy' or 'RMSE'; ``more`` are the names of further metrics, ``per_epoch`` the iterations of an epoch,
-    if that is known.
+    ``metric`` is 'Accuracy' or 'RMSE'; ``more`` are the names of further metrics, ``per_epoch`` the iterations of an
+    epoch, if that is known.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Reporter:
             kind = FullBatchTable if options.is_full_batch else ProgressTable
             self._table = kind(shown, options.VerboseFrequency, with_validation=with_validation, more=more)
         self._picture = (
-            TrainingWatch(options, metric, with_validation=with_validation, per_epoch=per_epoch)
+            TrainingWatch(options, metric, with_validation=with_validation, per_epoch=per_epoch, more=more)
             if options.Plots == "training-progress"
             else None
         )

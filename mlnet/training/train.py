@@ -151,8 +151,10 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
 
 
 def _iterations_per_epoch(options: TrainingOptions, count: int) -> int | None:
-    """Return the iterations of an epoch; None where sequences come in pieces, whose number depends on their lengths."""
-    return count // min(options.MiniBatchSize, count) if isinstance(options.SequenceLength, str) else None
+    """Return the iterations of an epoch; None where all data make one, or where sequences come in uneven pieces."""
+    if options.is_full_batch or not isinstance(options.SequenceLength, str):
+        return None
+    return count // min(options.MiniBatchSize, count)
 
 
 def _arguments(args: tuple[Any, ...]) -> tuple[Any, Any, Any, TrainingOptions]:

@@ -186,6 +186,8 @@ BLOCKS = {
         Plots="training-progress",
         SequenceLength="shortest",
     ),
+    "training_options_lbfgs": lambda: trainingOptions("lbfgs", MaxIterations=400, GradientTolerance=1e-8),
+    "training_options_lm": lambda: trainingOptions("lm", L2Regularization=0),
     "training_options_sgdm": lambda: trainingOptions(
         "sgdm",
         LearnRateSchedule="piecewise",

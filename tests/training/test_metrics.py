@@ -13,6 +13,7 @@ from mlnet import (
     aucMetric,
     classificationLayer,
     convolution2dLayer,
+    cosineLearnRate,
     featureInputLayer,
     fScoreMetric,
     fullyConnectedLayer,
@@ -35,6 +36,8 @@ from mlnet import (
 from mlnet.rules import EMPTY
 from mlnet.training.counting import new_count
 from mlnet.training.metering import Meters, Result
+from mlnet.training.progress import Progress
+from mlnet.training.watching import TrainingWatch, schedule_text
 
 G = np.random.default_rng(0)
 TRUE = G.integers(0, 4, 200)
@@ -229,6 +232,21 @@ def test_table_and_output_function(capsys):
     cells = [cell.strip() for cell in lines[5].split("|")]
     assert cells[6:8] == [f"{seen[1].TrainingFScore:.4f}", f"{seen[1].ValidationFScore:.4f}"]
     assert seen[0].TrainingFScore is EMPTY and seen[2].ValidationFScore is EMPTY and seen[2].TrainingFScore > 0
+
+
+def test_panels_of_the_picture_and_of_the_history():
+    options = trainingOptions("lbfgs", Metrics="fscore", LineSearchMethod="backtracking")
+    watch = TrainingWatch(options, "Accuracy", with_validation=True, more=["FScore"])
+    assert [panel.label for panel in watch.board.panels] == ["Accuracy (%)", "FScore", "Loss"]
+    assert watch.board.end == 1000
+    progress = Progress(1, 1, 0.0, np.nan, 2.0, 50.0, training_more=(0.5,))
+    watch.update(progress)
+    progress.add_validation(Result(1.0, 60.0, (0.25,)))
+    watch.update(progress)
+    assert [curve.y for curve in watch.board.panels[1].curves] == [[0.5, 0.5], [0.25]]
+    assert watch.board.sections["Results"]["Validation FScore"] == "0.2500"
+    names = schedule_text("none"), schedule_text(["warmup", cosineLearnRate()]), schedule_text(lambda base, epoch: base)
+    assert names == ("Constant", "Warmup, Cosine", "Function")
 
 
 def scripted(values, **more):

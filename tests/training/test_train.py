@@ -535,8 +535,8 @@ def test_other_environments_are_refused_with_what_to_use(environment):
 
 
 def test_all_later_options_are_named_together():
-    with pytest.raises(NotSupportedError, match="CheckpointPath='a', Metrics='accuracy'"):
-        trainNetwork(X, Y, classifier(), options(Metrics="accuracy", CheckpointPath="a"))
+    with pytest.raises(NotSupportedError, match="CheckpointPath='a', WorkerLoad="):
+        trainNetwork(X, Y, classifier(), options(WorkerLoad=[1, 2], CheckpointPath="a"))
 
 
 def test_training_options():
