@@ -2,7 +2,8 @@
 
 The loss is the mean over all observations plus ``L2Regularization / 2 * sum of L2Factor * value^2``. It is computed in
 double precision, in pieces of `PIECE` observations, so that memory stays bounded. Layers that normalize by the
-mini-batch are what they are meant to be with all data only, so a network with such layers takes them in one piece.
+mini-batch are what they are meant to be with all data only, so a network with such layers takes them in one piece;
+validation takes moving averages of their statistics, as with the other solvers.
 Random layers draw the same in each pass: otherwise the loss would not be a function of the parameters.
 
 A learn-rate factor f of a parameter works as in the other solvers, on steps along the gradient: the solvers see
@@ -69,7 +70,7 @@ class FullBatchTrainer:
     NetworkError
         Where nothing is trained, or 'lm' gets a network that has no sum of squares as its loss.
     NotSupportedError
-        Where a network is too large for 'lm'.
+        Where a network is too large for 'lm', or checkpoints are asked for.
     """
 
     def __init__(
@@ -102,6 +103,8 @@ class FullBatchTrainer:
             raise NetworkError("trainNetwork: the network has no parameters to train: all LearnRateFactors are 0.")
         validator = Validator(network, exact, self.objective, validation, PIECE) if validation else None
         self._judge = Judge(options, self.objective.meters, validator)
+        if options.CheckpointPath:
+            raise NotSupportedError("trainNetwork: CheckpointPath: the solvers 'lbfgs' and 'lm' write no checkpoints.")
         is_lm = isinstance(options, TrainingOptionsLM)
         if is_lm:
             _check_least_squares(network, self.parameters)

@@ -92,7 +92,7 @@ _SHARED = (
         "ValidationPatience",
         math.inf,
         either(integer(), number(math.inf, infinite=True)),
-        "Validations whose loss is not below the best so far, before training stops.",
+        "Validations with nothing better than the best so far (see ObjectiveMetricName), before training stops.",
     ),
     _option("Shuffle", "once", choice("once", "never", "every-epoch"), "When the order of the data is mixed."),
     _option("CheckpointPath", "", text(), "Folder for checkpoints; '' for none."),
@@ -123,7 +123,7 @@ _SHARED = (
         "OutputNetwork",
         "last-iteration",
         choice("last-iteration", "best-validation-loss", "best-validation", "auto"),
-        "Which network training returns.",
+        "Which network training returns; 'auto' is the best one where there are ValidationData, else the last.",
     ),
     _option("Acceleration", "auto", choice("auto", "none"), "'none' is the NumPy reference.", Group.HIDDEN),
     _option(
@@ -162,7 +162,8 @@ _SHARED = (
         "CategoricalTargetEncoding",
         "auto",
         choice("auto", "integer", "one-hot"),
-        "How categorical responses become numbers.",
+        "How categorical responses of a network for regression become numbers: 'auto' refuses them; output layers of "
+        "classes take classes as they are.",
         Group.HIDDEN,
     ),
 )

@@ -129,13 +129,13 @@ def test_jacobian_against_differences():
     np.testing.assert_allclose(gradient, np.array(loss) / (2 * step), rtol=1e-6, atol=1e-8)
 
 
-def small_trainer(solver):
+def small_trainer(solver, **more):
     from mlnet.engines.select import select_engine
     from mlnet.network.resolve import resolve
     from mlnet.randomness import spawn_generators
     from mlnet.training.prepare import initialized, training_data
 
-    options = trainingOptions(solver, Verbose=False, L2Regularization=0.1)
+    options = trainingOptions(solver, Verbose=False, L2Regularization=0.1, **more)
     middle = [
         fullyConnectedLayer(3, WeightLearnRateFactor=2),
         batchNormalizationLayer(),
@@ -337,6 +337,8 @@ def test_what_the_solvers_refuse(monkeypatch):
     monkeypatch.setattr(full_batch, "LARGEST", 7)
     with pytest.raises(NotSupportedError, match="up to 7 trained parameters, but this one has 8"):
         trainNetwork(X, Y, linear(), trainingOptions("lm", Verbose=False))
+    with pytest.raises(NotSupportedError, match="write no checkpoints"):
+        small_trainer("lbfgs", CheckpointPath="somewhere")
     with pytest.raises(UnknownNameError, match="no option 'MiniBatchSize'"):
         trainingOptions("lbfgs", MiniBatchSize=3)
     with pytest.raises(OptionError, match="DampingIncreaseFactor.*above 1"):
