@@ -151,6 +151,7 @@ class _Rearranged(Datastore):
     def __init__(self, source: Datastore, functions: Sequence[Callable[[Any], Any] | None]) -> None:
         super().__init__()
         self._source, self._functions = source, functions
+        self.in_background, self.response_advice = source.in_background, source.response_advice
 
     def __len__(self) -> int:
         return len(self._source)
