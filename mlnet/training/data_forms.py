@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.errors import DataError, OptionError
 from mlnet.labels import categorical, categories
@@ -54,6 +55,10 @@ class DataForms:
 
     def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         """Return inputs and responses (None for a datastore) in the form that networks take."""
+        if is_table(x):
+            if self._target != "auto" or any(labels != "auto" for labels in self._formats):
+                raise OptionError(f"{where}InputDataFormats and TargetDataFormats are for arrays, but X is a table.")
+            return x, y
         if isinstance(x, Datastore):
             functions = [self._function(labels, layer, where) for labels, layer in self._inputs()]
             functions.append(_arranger(self._target, "", f"{where}Y") if self._target != "auto" else None)

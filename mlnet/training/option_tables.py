@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.options import Group, Option, Table
 from mlnet.rules import (
@@ -41,7 +42,7 @@ _FUNCTIONS = either(empty(), function(), Rule("a list of functions", _function_l
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
-    if isinstance(value, Datastore):
+    if isinstance(value, Datastore) or is_table(value):
         return value, None
     if not isinstance(value, (list, tuple)) or len(value) < 2:
         raise Refused
@@ -49,7 +50,7 @@ def _pair(value: Any) -> tuple[Any, Any]:
     return (predictors[0] if len(predictors) == 1 else tuple(predictors)), responses
 
 
-_VALIDATION = either(empty(), Rule("predictors and responses as (X, Y), or a datastore", _pair, ("x", [1])))
+_VALIDATION = either(empty(), Rule("predictors and responses as (X, Y), a table, or a datastore", _pair, ("x", [1])))
 
 
 def _format(value: Any) -> str:
@@ -86,7 +87,12 @@ _SHARED = (
     _option("MiniBatchSize", 128, integer(), "Observations in a step; an incomplete last mini-batch is left out."),
     _option("Verbose", True, flag(), "Whether to print the table of progress."),
     _option("VerboseFrequency", 50, integer(), "Iterations between printed rows."),
-    _option("ValidationData", EMPTY, _VALIDATION, "Predictors and responses as (X, Y), or a datastore; [] for none."),
+    _option(
+        "ValidationData",
+        EMPTY,
+        _VALIDATION,
+        "Predictors and responses as (X, Y), a table, or a datastore; [] for none.",
+    ),
     _option("ValidationFrequency", 50, integer(), "Iterations between validations."),
     _option(
         "ValidationPatience",

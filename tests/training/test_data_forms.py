@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas
 import pytest
 
 from mlnet import (
@@ -168,6 +169,13 @@ def test_datastores():
 
     swapped = Listed([(IMAGES[..., n].transpose(2, 0, 1), PICTURES[..., n].transpose(2, 0, 1)) for n in range(8)])
     np.testing.assert_allclose(train(swapped, InputDataFormats="CSSB", TargetDataFormats="BCSS"), train(own), rtol=1e-6)
+
+
+def test_tables_have_no_formats():
+    table = pandas.DataFrame({"a": FEATURES[:, 0], "b": FEATURES[:, 1]})
+    layers = [featureInputLayer(1), fullyConnectedLayer(1), regressionLayer()]
+    with pytest.raises(OptionError, match="are for arrays, but X is a table"):
+        trainNetwork(table, layers, trainingOptions("sgdm", InputDataFormats="BC"))
 
 
 @pytest.mark.parametrize("bad", ["SSSSC", "CC", "XB", "", 1])
