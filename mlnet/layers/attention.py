@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from mlnet.errors import OptionError
@@ -119,12 +120,34 @@ _ROWS = {
     "Output": ("OutputSize", "NumValueChannels"),
 }
 """The options that say how many rows and columns the weights have."""
+
+
+@dataclass(frozen=True)
+class _SharedLearnable(Learnable):
+    """A learnable parameter that has its initializer and its factors in common with others of its kind."""
+
+    @property
+    def initializer_option(self) -> str:
+        """Name of the option that says how all parameters of the kind start."""
+        return f"{self.kind}Initializer"
+
+    @property
+    def kind(self) -> str:
+        """'Weights' or 'Bias'."""
+        return "Bias" if self.factor == "Bias" else "Weights"
+
+    def shared_options(self) -> tuple[Option, ...]:
+        """Return the options of all parameters of the kind."""
+        words = {"Weights": "each weight matrix", "Bias": "each bias"}[self.kind]
+        return tuple(replace(option, doc=option.doc.replace(self.name, words)) for option in self.options()[1:])
+
+
 _LEARNABLES = (
     *(
-        Learnable(f"{name}Weights", f"{name}Weights", "glorot", 1, " x ".join(shape), WEIGHT_INITIALIZERS)
+        _SharedLearnable(f"{name}Weights", "Weight", "glorot", 1, " x ".join(shape), WEIGHT_INITIALIZERS)
         for name, shape in _ROWS.items()
     ),
-    *(Learnable(f"{name}Bias", f"{name}Bias", "zeros", 0, f"{rows} x 1") for name, (rows, _) in _ROWS.items()),
+    *(_SharedLearnable(f"{name}Bias", "Bias", "zeros", 0, f"{rows} x 1") for name, (rows, _) in _ROWS.items()),
 )
 
 
@@ -172,7 +195,8 @@ class SelfAttentionLayer(_AttentionLayer):
             Group.HYPERPARAMETERS,
         ),
         _SELF["DropoutProbability"],
-        *(option for learnable in _LEARNABLES for option in learnable.options()),
+        *(learnable.options()[0] for learnable in _LEARNABLES),
+        *(option for learnable in (_LEARNABLES[0], _LEARNABLES[-1]) for option in learnable.shared_options()),
     )
 
     def check(self) -> None:
@@ -246,6 +270,8 @@ def selfAttentionLayer() -> None:
     channels and computes ``softmax(queries * keys' / sqrt(NumKeyChannels / NumHeads)) * values``; the output is a
     linear map of what the heads put out. Sequences of different lengths do not see any padding; elements are the time
     steps of sequences or the positions of 1-D images, features are one element.
+
+    Initializers and factors are options of all weights or of all biases.
 
     Differs from MATLAB: HasScoresOutput needs inputs with a fixed number of elements, so no sequences.
 

@@ -8,6 +8,7 @@ import pytest
 from mlnet import (
     DataError,
     NetworkError,
+    UnknownNameError,
     activations,
     additionLayer,
     addLayers,
@@ -355,3 +356,17 @@ def test_all_mistakes_at_once():
         "Layer 4 (Self-Attention): needs KeyBias of size 4x1, but got KeyBias of size 3x1.",
     ):
         assert part in text
+
+
+def test_options_of_weights_and_biases_hold_for_all_of_a_self_attention():
+    def start(size):
+        return np.full(size, 0.5)
+
+    frozen = {"WeightLearnRateFactor": 0, "WeightsInitializer": start, "BiasL2Factor": 1}
+    layers = [sequenceInputLayer(3), selfAttentionLayer(2, 4, **frozen), indexing1dLayer("last"), *head()]
+    layer = trainNetwork(*marked(30), layers, options(MaxEpochs=1)).Layers(2)
+    for name in ("Query", "Key", "Value", "Output"):
+        np.testing.assert_array_equal(getattr(layer, f"{name}Weights"), 0.5)
+        assert getattr(layer, f"{name}Bias").any() or name == "Key"  # scores do not depend on the bias of the keys
+        with pytest.raises(UnknownNameError, match=f"no option '{name}WeightsInitializer'"):
+            selfAttentionLayer(2, 4, **{f"{name}WeightsInitializer": "he"})
