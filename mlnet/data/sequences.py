@@ -76,6 +76,7 @@ class SequencePredictors:
     ) -> None:
         self.dims, self._where = dims, where
         self._function, self._split = function, split_complex
+        data = _listed(data)
         self.is_single = not isinstance(data, (list, tuple)) and not _is_object_array(data)
         if self.is_single:
             data = [data]
@@ -127,6 +128,8 @@ class SequencePredictors:
         array = numeric_array(data, where, "a numeric array", "fiubc")
         if array.ndim == 1 and expected == (1,):
             array = array[np.newaxis]
+        elif array.shape == expected:  # one time step
+            array = array[..., np.newaxis]
         if array.dtype.kind == "c" and not self._split:
             raise DataError(f"{where}: needs real numbers, but got complex ones. Set SplitComplexInputs=True.")
         if array.ndim != len(expected) + 1 or array.shape[:-1] != expected:
@@ -271,8 +274,16 @@ def _is_object_array(data: Any) -> bool:
     return isinstance(data, np.ndarray) and data.dtype == object
 
 
+def _listed(data: Any) -> Any:
+    """Return an array of arrays, such as scipy.io.loadmat makes of an N x 1 cell array, as a list."""
+    if _is_object_array(data) and all(isinstance(each, np.ndarray) for each in data.flat):
+        return list(data.flat)
+    return data
+
+
 def _as_list(given: Any, steps: Steps, where: str) -> Sequence[Any]:
     """Return targets as one entry for each sequence; a single sequence may come without a list around it."""
+    given = _listed(given)
     count = len(steps.lengths)
     if count == 1 and not (isinstance(given, (list, tuple)) and len(given) == 1):
         return [given]

@@ -13,6 +13,15 @@ _NUM_INPUTS = Option("NumInputs", None, integer(2), "Number of inputs.", Group.P
 _, _INPUT_NAMES = ports("input")
 
 
+def _same_kind(sizes: tuple[Size, ...]) -> str:
+    """Return what makes inputs of different formats alike."""
+    if any(size.is_sequence for size in sizes) and not all(size.is_sequence for size in sizes):
+        return "Take the last time step (OutputMode='last') or a global pooling of the sequences."
+    if any(not size.spatial for size in sizes):
+        return "Put a flattenLayer behind the images."
+    return "Give all inputs the same dimensions."
+
+
 class CombinationLayer(Layer):
     """Base of the layers with the inputs in1, in2, ..."""
 
@@ -24,9 +33,10 @@ class CombinationLayer(Layer):
         return tuple(f"in{number}" for number in range(1, self.NumInputs + 1))
 
     def mistakes(self, *sizes: Size) -> Iterator[SizeError]:
-        """Yield inputs of different formats."""
+        """Refuse inputs of different formats, of which no further size can be told."""
         if len({size.format for size in sizes}) > 1:
-            yield SizeError("inputs of the same kind", ", ".join(map(str, sizes)), "Do not mix images and features.")
+            raise SizeError("inputs of the same kind", ", ".join(map(str, sizes)), _same_kind(sizes))
+        yield from ()
 
     def with_size(self, *sizes: Size) -> CombinationLayer:
         """Return a copy."""

@@ -161,6 +161,8 @@ class RecurrentLayer(Layer):
         """Return a sequence of NumHiddenUnits channels, twice as many from two directions; without time for 'last'."""
         if size.format != "CT":
             fix = "Start with a sequenceInputLayer; a recurrent layer before this one needs OutputMode='sequence'."
+            if size.is_sequence:
+                fix = "Put a flattenLayer before this layer."
             raise SizeError("sequences of vectors", str(size), fix)
         return Size("C" if self.OutputMode == "last" else "CT", (self.directions * self.NumHiddenUnits,))
 

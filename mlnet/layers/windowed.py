@@ -223,7 +223,8 @@ def need_dimensions(size: Size, count: int) -> None:
     if count == 2:
         need_images(size)
     elif count == 1 and size.format not in ("CT", "SC", "SCT"):
-        raise SizeError("sequences of vectors or 1-D images", str(size), "Start with a sequenceInputLayer.")
+        fix = "Put a flattenLayer before this layer." if size.is_sequence else "Start with a sequenceInputLayer."
+        raise SizeError("sequences of vectors or 1-D images", str(size), fix)
     elif count == 3 and not size.format.startswith("SSSC"):
         needed = "3-D images (height x width x depth x channels)"
         raise SizeError(needed, str(size), "Start with an image3dInputLayer.")

@@ -103,6 +103,14 @@ class TrainedNetwork(Shown):
         """Return the network with its states behind ``X``, and its output; see `mlnet.predictAndUpdateState`."""
         return predictAndUpdateState(self, X, *args, **kwargs)
 
+    def classifyAndUpdateState(self, X: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N802, N803
+        """Return the network with its states behind ``X``, and the classes; see `mlnet.classifyAndUpdateState`."""
+        return classifyAndUpdateState(self, X, *args, **kwargs)
+
+    def resetState(self: T) -> T:  # noqa: N802
+        """Return the network with its states set to zero; see `mlnet.resetState`."""
+        return resetState(self)
+
     def to_graph(self) -> LayerGraph:
         """Return the layers and their connections."""
         layers = self._network.layers

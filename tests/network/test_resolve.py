@@ -10,18 +10,28 @@ from mlnet import (
     LayerArray,
     NetworkError,
     OptionError,
+    additionLayer,
+    addLayers,
     averagePooling2dLayer,
     batchNormalizationLayer,
     classificationLayer,
+    concatenationLayer,
+    connectLayers,
+    convolution1dLayer,
     convolution2dLayer,
     dropoutLayer,
     featureInputLayer,
+    flattenLayer,
     fullyConnectedLayer,
     globalAveragePooling2dLayer,
+    gruLayer,
+    image3dInputLayer,
     imageInputLayer,
+    layerGraph,
     maxPooling2dLayer,
     regressionLayer,
     reluLayer,
+    sequenceInputLayer,
     softmaxLayer,
 )
 from mlnet.network.resolve import resolve
@@ -240,3 +250,33 @@ def test_nothing_is_computed_before_the_mistakes_are_known():
 def test_what_is_no_layer(layers):
     with pytest.raises(OptionError, match="LayerArray: needs layers"):
         resolve(layers)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "layer", "fix"),
+    [
+        (imageInputLayer([1, 1, 4]), featureInputLayer(4), additionLayer(2), "Put a flattenLayer behind the images."),
+        (sequenceInputLayer(4), featureInputLayer(4), concatenationLayer(1, 2), "Take the last time step"),
+        (imageInputLayer([1, 1, 4]), image3dInputLayer([1, 1, 1, 4]), additionLayer(2), "Give all inputs the same dim"),
+    ],
+)
+def test_inputs_of_two_kinds_are_one_mistake_that_tells_what_makes_them_alike(first, second, layer, fix):
+    tail = [layer.replaced(Name="join"), fullyConnectedLayer(1, Name="fc"), regressionLayer(Name="out")]
+    graph = layerGraph([first.replaced(Name="a"), *tail])
+    graph = connectLayers(addLayers(graph, second.replaced(Name="b")), "b", "join/in2")
+    (mistake,) = mistakes(graph)
+    assert mistake.startswith("Layer 2 'join'") and "inputs of the same kind" in mistake and fix in mistake
+
+
+@pytest.mark.parametrize("layer", [gruLayer(3), convolution1dLayer(1, 3)])
+def test_sequences_of_images_need_a_flatten_layer(layer):
+    layers = [
+        sequenceInputLayer([6, 6, 2]),
+        globalAveragePooling2dLayer,
+        layer,
+        fullyConnectedLayer(1),
+        regressionLayer,
+    ]
+    (mistake,) = mistakes(layers)
+    assert mistake.startswith("Layer 3") and mistake.endswith("Put a flattenLayer before this layer.")
+    resolve([*layers[:2], flattenLayer, *layers[2:]])

@@ -127,6 +127,16 @@ def test_classes_and_states():
     np.testing.assert_allclose(scores, net.predict(x), atol=1e-6)
 
 
+def test_states_by_methods():
+    x, y = first_step_decides(20)
+    net = trainNetwork(x, y, classifier(lstmLayer(4, OutputMode="last")), options(MaxEpochs=1))
+    first, rest = [each[:, :2] for each in x], [each[:, 2:] for each in x]
+    state, _ = net.classifyAndUpdateState(first)
+    state, _, scores = state.classifyAndUpdateState(rest, nargout=3)
+    np.testing.assert_allclose(scores, net.predict(x), atol=1e-6)
+    assert state.Layers[1].HiddenState.any() and not state.resetState().Layers[1].HiddenState.any()
+
+
 @pytest.mark.parametrize(
     ("layer", "blocks"),
     [

@@ -242,3 +242,26 @@ def test_image_sequences_run_frame_by_frame():
     alone = net.predict([each[..., :1] for each in x])
     for each, first in zip(net.predict(x), alone, strict=True):
         np.testing.assert_allclose(each[..., :1], first, atol=1e-6)
+
+
+SLOW = options(MaxEpochs=1, InitialLearnRate=1e-8)
+
+
+@pytest.mark.parametrize("shape", [(8, 1), (1, 8), (8,)])
+def test_cell_arrays_as_scipy_reads_them(shape):
+    x, y = np.empty(shape, object), np.empty(shape, object)
+    for number, each in enumerate(X):
+        x.flat[number], y.flat[number] = each, Y[number]
+    rng(0)
+    net = trainNetwork(x, y, regressor(), SLOW)
+    rng(0)
+    expected = trainNetwork(X, Y, regressor(), SLOW)
+    for one, other in zip(net.predict(x), expected.predict(X), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_one_time_step_may_be_a_vector():
+    net = trainNetwork(X, Y, regressor(), SLOW)
+    np.testing.assert_array_equal(net.predict(X[0][:, 0]), net.predict(X[0][:, :1]))
+    with pytest.raises(DataError, match=r"needs size 3 x time steps, but got 4\."):
+        net.predict(np.zeros(4))
