@@ -257,7 +257,8 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
         Name of the layer, or its number counted from 1; 'layer/output' for layers of several outputs.
     OutputAs : 'channels', 'rows' or 'columns', default 'channels'
         'channels': (H, W, C, N), for layers without spatial dimensions (C, N). 'rows': (N, elements), 'columns':
-        (elements, N), with height fastest, then width, then channels. Sequences are always a list of (..., C, S).
+        (elements, N), with height fastest, then width, then channels. Sequences are always a list of (..., C, S),
+        or one such array for one sequence.
 
     Returns
     -------
@@ -275,7 +276,7 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     source = _source(network, layer)
     size = network.sizes[source.layer][source.output]
     (result,) = Run(network, X, options, [source]).outputs()
-    if isinstance(result, list):
+    if size.is_sequence:
         return result
     result = result.reshape(len(result), *size.dims)
     if options.OutputAs == "channels":

@@ -265,3 +265,10 @@ def test_one_time_step_may_be_a_vector():
     np.testing.assert_array_equal(net.predict(X[0][:, 0]), net.predict(X[0][:, :1]))
     with pytest.raises(DataError, match=r"needs size 3 x time steps, but got 4\."):
         net.predict(np.zeros(4))
+
+
+def test_activations_of_one_sequence_without_a_list():
+    net = trainNetwork(X, Y, [sequenceInputLayer(3), lstmLayer(4), *regressor()[1:]], SLOW)
+    for layer in (1, 2, 3):
+        np.testing.assert_array_equal(net.activations(X[0], layer), net.activations([X[0]], layer)[0])
+    assert net.activations(X[0], 2).shape == (4, X[0].shape[1])
