@@ -128,6 +128,12 @@ class LayerArray(Shown, MutableSequence[Layer]):
     def __radd__(self, other: Any) -> LayerArray:
         return LayerArray([other, self])
 
+    def __mul__(self, count: int) -> LayerArray:
+        """Return the layers ``count`` times one after the other, as MATLAB's repmat."""
+        return LayerArray(self._layers * count)
+
+    __rmul__ = __mul__
+
     def copy(self) -> LayerArray:
         """Return an array with copies of the layers."""
         return LayerArray(self)

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlnet.errors import NetworkError, message
 from mlnet.layers.base import Layer, Size, SizeError
-from mlnet.layers.combination import ElementwiseLayer
+from mlnet.layers.combination import CombinationLayer, ElementwiseLayer
 from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import OutputLayer
@@ -125,6 +125,8 @@ class Sizes:
         if isinstance(layer, InputLayer):
             known = [layer.size()]
         elif len(known) < len(layer.inputs):
+            if isinstance(layer, CombinationLayer) and len(known) > 1:
+                self._compare(index, known)
             if isinstance(layer, FullyConnectedLayer):
                 # known whatever comes in: checks go on behind an earlier mistake
                 self.sizes[index] = (Size("C" if self._has_features else "SSC", self._outputs(layer)),)
@@ -137,6 +139,14 @@ class Sizes:
             self.mistakes.append(self._at(index, error))
             if isinstance(layer, ElementwiseLayer):
                 self.sizes[index] = (known[0],)  # most likely: checks go on behind the mistake
+
+    def _compare(self, index: int, known: list[Size]) -> None:
+        """Note where the inputs that are known do not go together, while nothing feeds another."""
+        try:
+            self.mistakes += [self._at(index, error) for error in self.wiring.layers[index].mistakes(*known)]
+            self.wiring.layers[index].output_sizes(*known)
+        except SizeError as error:
+            self.mistakes.append(self._at(index, error))
 
     def known(self, index: int) -> list[Size]:
         """Return the sizes of what layer ``index`` takes, as far as they are known."""

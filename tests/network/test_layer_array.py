@@ -169,3 +169,11 @@ def test_an_error_in_a_layer_of_the_array_leaves_it(layers):
     with pytest.raises(OptionError, match="OutputSize"):
         layers(2).OutputSize = -1
     assert layers[1].OutputSize == 3
+
+
+def test_layers_several_times():
+    block = LayerArray([fullyConnectedLayer(20), reluLayer])
+    array = block * 3
+    assert len(array) == len(3 * block) == 6 and len(block) == 2 and len(block * 0) == 0
+    array[0].Name = "first"
+    assert [layer.Name for layer in array] == ["first", "", "", "", "", ""], "These are copies."

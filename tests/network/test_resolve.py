@@ -19,6 +19,7 @@ from mlnet import (
     connectLayers,
     convolution1dLayer,
     convolution2dLayer,
+    depthConcatenationLayer,
     dropoutLayer,
     featureInputLayer,
     flattenLayer,
@@ -280,3 +281,13 @@ def test_sequences_of_images_need_a_flatten_layer(layer):
     (mistake,) = mistakes(layers)
     assert mistake.startswith("Layer 3") and mistake.endswith("Put a flattenLayer before this layer.")
     resolve([*layers[:2], flattenLayer, *layers[2:]])
+
+
+@pytest.mark.parametrize("layer", [additionLayer(3, Name="join"), depthConcatenationLayer(3, Name="join")])
+def test_inputs_that_do_not_meet_are_told_also_where_nothing_feeds_another(layer):
+    tail = [layer, fullyConnectedLayer(1, Name="fc"), regressionLayer(Name="out")]
+    graph = layerGraph([imageInputLayer([8, 8, 1], Name="in"), *tail])
+    graph = connectLayers(addLayers(graph, convolution2dLayer(5, 2, Name="conv")), "in", "conv")
+    unfed, size = sorted(mistakes(connectLayers(graph, "conv", "join/in2")), key=lambda line: "feeds" not in line)
+    assert "nothing feeds the input 'in3'" in unfed
+    assert size.startswith("Layer 2 'join'") and "8x8x1, 4x4x2" in size
