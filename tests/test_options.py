@@ -213,3 +213,8 @@ def test_structures():
     for twin in (copy.copy(structure), copy.deepcopy(structure), pickle.loads(pickle.dumps(structure))):
         twin.Loss = 1
         assert structure.Loss == 0.5
+
+
+def test_properties_that_are_not_arguments_say_so():
+    with pytest.raises(UnknownNameError, match="'InputSize' is a property that cannot be given. Leave it out"):
+        fullyConnectedLayer(3, InputSize=5)

@@ -74,7 +74,7 @@ class InputLayer(input.InputLayer):
         if len(self.InputSize) != len(self.InputFormat):
             raise OptionError(
                 f"{self.where()}: InputSize needs one size for each of the {len(self.InputFormat)} dimensions of "
-                f"InputFormat '{self.InputFormat}', but has {len(self.InputSize)}."
+                f"InputFormat '{self.InputFormat}', but has {len(self.InputSize)}. For B and T give NaN."
             )
         unknown = [label for label, size in zip(self.InputFormat, self.InputSize, strict=True) if np.isnan(size)]
         if set(unknown) & set("SC"):

@@ -110,7 +110,7 @@ def test_one_dimensional_images():
 
 
 def test_sizes_and_format_belong_together():
-    with pytest.raises(OptionError, match="one size for each of the 4 dimensions of InputFormat 'SSCB', but has 3"):
+    with pytest.raises(OptionError, match="needs one size for each of the 4 .*, but has 3. For B and T give NaN"):
         inputLayer([28, 28, 1], "SSCB")
     with pytest.raises(NotSupportedError, match="NaN is supported for B and T only, but 'S' has no size"):
         inputLayer([NAN, 28, 1, NAN], "SSCB")
