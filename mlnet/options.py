@@ -137,7 +137,7 @@ class Table:
         several = [known for known in self.arguments if name and known.lower().startswith(name.lower())]
         if several:
             return UnknownNameError(f"{where}: '{name}' could be {' or '.join(several)}. Write the name in full.")
-        if name in self.entries:
+        if name in self.options:
             return UnknownNameError(f"{where}: '{name}' is a property that cannot be given. Leave it out.")
         return UnknownNameError(f"{where}: there is no option '{name}'.{nearest(name, self.arguments)}")
 
