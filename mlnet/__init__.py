@@ -10,6 +10,7 @@ from typing import Any as _Any
 
 from mlnet.errors import nearest as _nearest
 from mlnet.options import Renderer as _Renderer
+from mlnet.storage.kinds import Kinds as _Kinds
 from mlnet.training.board import Board as _Board
 from mlnet.version import __version__ as __version__
 
@@ -107,6 +108,7 @@ _NAMES_OF = {
     "plotting.confusion_plot": "plotconfusion",
     "plotting.plot": "plot",
     "randomness": "rng",
+    "storage.files": "load save",
     "training.metrics": (
         "accuracyMetric aucMetric fScoreMetric mapeMetric precisionMetric rSquaredMetric recallMetric rmseMetric"
     ),
@@ -146,3 +148,4 @@ def __dir__() -> list[str]:
 
 _Renderer.loader = staticmethod(lambda: _importlib.import_module("mlnet.display"))  # for objects that print themselves
 _Board.opener = staticmethod(lambda board: _importlib.import_module("mlnet.plotting.pictures").open_picture(board))
+_Kinds.loader = staticmethod(lambda: _importlib.import_module("mlnet.training.options"))  # options can be in files

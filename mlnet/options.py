@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
@@ -286,6 +286,23 @@ class Declared:
         except REFUSALS:
             fix = suggestion(value, rule.names) if isinstance(value, str) else ""
             raise OptionError(message(f"{self.where()}: {name}", rule.needed, describe(value), fix)) from None
+
+    @classmethod
+    def from_values(cls: type[D], values: Mapping[str, Any]) -> D:
+        """Return an object with the given values of options, also of those that no constructor takes.
+
+        They are checked as in an assignment; other options have their defaults.
+        """
+        made = object.__new__(cls)
+        object.__setattr__(made, "_values", {name: option.default for name, option in cls.table.options.items()})
+        for name in values:
+            if name not in cls.table.options:
+                raise UnknownNameError(f"{made.where()}: there is no option '{name}'.")
+        missing = [o.name for o in cls.table.positional if o.argument is Argument.REQUIRED and o.name not in values]
+        if missing:
+            raise OptionError(f"{made.where()}: the argument {missing[0]} is missing.")
+        made._assign(dict(values))
+        return made
 
     def copy(self: D) -> D:
         """Return an independent object with the same values."""

@@ -51,10 +51,11 @@ ARROWS: dict[str, set[str]] = {
     "engines/numpy": FOUNDATION | {"engines/seam"},
     "network": FOUNDATION | {"layers", "data"} | SEAM,
     "models": FOUNDATION | {"layers", "network"},
-    "training": FOUNDATION | {"layers", "network", "data"} | SEAM,
-    "display": FOUNDATION | {"layers", "network", "data", "training"} | SEAM,
-    "conformance": FOUNDATION | {"layers", "network", "data", "training", "display"} | SEAM,
-    "plotting": FOUNDATION | {"layers", "network", "data", "training", "display"} | SEAM,
+    "storage": FOUNDATION | {"layers", "network", "data"},
+    "training": FOUNDATION | {"layers", "network", "data", "storage"} | SEAM,
+    "display": FOUNDATION | {"layers", "network", "data", "storage", "training"} | SEAM,
+    "conformance": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
+    "plotting": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
 }
 """Every room with the rooms that it may import; a room may always import itself."""
 

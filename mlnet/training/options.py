@@ -9,8 +9,10 @@ from typing import Any
 from mlnet.errors import NotSupportedError, OptionError, nearest
 from mlnet.options import Declared, Option, describe, plain_default
 from mlnet.rules import is_empty
+from mlnet.storage.kinds import Kinds
 from mlnet.training import option_tables
-from mlnet.training.schedules import check_schedules
+from mlnet.training.metrics import ClassMetric, ResponseMetric
+from mlnet.training.schedules import Schedule, check_schedules
 
 
 class TrainingOptions(Declared):
@@ -64,6 +66,13 @@ SOLVERS: dict[str, type[TrainingOptions]] = {
     "lbfgs": TrainingOptionsLBFGS,
     "lm": TrainingOptionsLM,
 }
+for _kind in (
+    *SOLVERS.values(),
+    *Schedule.__subclasses__(),
+    *ClassMetric.__subclasses__(),
+    *ResponseMetric.__subclasses__(),
+):
+    Kinds.register(_kind)
 
 
 def trainingOptions(solverName: str = "", *args: Any, **kwargs: Any) -> TrainingOptions:
@@ -130,7 +139,6 @@ def _listed() -> str:
 _describe_options()
 
 _NOT_YET: dict[str, Callable[[Any], bool]] = {
-    "CheckpointPath": lambda value: value == "",
     "WorkerLoad": is_empty,
 }
 """Options that are not built yet, with the values that they may have until then."""

@@ -13,12 +13,15 @@ import numpy as np
 
 from mlnet.engines.program import Key
 from mlnet.errors import DataError
+from mlnet.network.resolve import Resolved
+from mlnet.rules import EMPTY, read_only
 from mlnet.training.order import Epoch
 from mlnet.training.progress import Progress
 
 if TYPE_CHECKING:
     from mlnet.training.loop import Trainer
 
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
 VERSION = 1
 
 
@@ -71,8 +74,10 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
         parameters = {key: parameters[key].reshape(value.shape) for key, value in trainer.parameters.values.items()}
         dropout = json.loads(state["dropout"])
         carried = _keyed(state["carried"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{where}: the checkpoint is damaged or of another version ({error!r}).") from None
+    except DataError:
+        raise
+    except _DAMAGED as error:
+        raise _damaged(where, error) from None
     for key, value in parameters.items():
         trainer.parameters.values[key][...] = value
     for slot, memory in values.items():
@@ -91,6 +96,22 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
     trainer.go_on(epoch, int(state["start"]), int(state["piece"]))
 
 
+def as_started(network: Resolved, state: dict[str, Any], where: str) -> Resolved:
+    """Return the network of a checkpoint with the states that its layers had when its training began.
+
+    The network of the checkpoint has those of the moment; training tells from them how it starts.
+    """
+    try:
+        given = _keyed(state["parameters"])
+        layers = []
+        for layer in network.layers:
+            states = {name: given.get((layer.Name, name), EMPTY) for name in layer.states}
+            layers.append(layer.replaced(**{name: read_only(value) for name, value in states.items()}))
+    except _DAMAGED as error:
+        raise _damaged(where, error) from None
+    return network.with_layers(layers)
+
+
 def fingerprint(trainer: Trainer) -> dict[str, Any]:
     """Return what has to be the same in the training that goes on."""
     options = trainer.options
@@ -102,6 +123,10 @@ def fingerprint(trainer: Trainer) -> dict[str, Any]:
         "observations": trainer.count,
         "parameters": ", ".join(f"{layer}/{name} {value.shape}" for (layer, name), value in _sorted(trainer)),
     }
+
+
+def _damaged(where: str, error: Exception) -> DataError:
+    return DataError(f"{where}: the checkpoint is damaged or of another version ({error!r}).")
 
 
 def _sorted(trainer: Trainer) -> list[tuple[Key, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from mlnet.data.batch_datastore import BatchDatastore
 from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.engines.select import select_engine
-from mlnet.errors import OptionError
+from mlnet.errors import NotSupportedError, OptionError
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.resolve import resolve
 from mlnet.network.trained import DAGNetwork, SeriesNetwork
@@ -18,13 +19,16 @@ from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.structure import Structure
+from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
 from mlnet.training.data_forms import DataForms
 from mlnet.training.full_batch import FullBatchTrainer
+from mlnet.training.judging import CRITERION
 from mlnet.training.loop import Trainer
 from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions, check_supported
 from mlnet.training.prepare import check_mini_batch, data_set, initialized, training_data
 from mlnet.training.reporter import Reporter
+from mlnet.training.snapshot import as_started, restore
 from mlnet.training.statistics import with_values
 
 
@@ -50,7 +54,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         Classes: N labels, categorical or texts, integers or bools. Images of labels for segmentation: (H, W, N) or
         (H, W, 1, N), (H, W, D, N) for 3-D images; undefined labels do not count. Responses: (N, R), or (H, W, C, N)
         for images.
-    layers : LayerArray, list of layers, or LayerGraph
+    layers : LayerArray, list of layers, LayerGraph, or text
+        A text or path is a checkpoint, or a folder with checkpoints (the newest one that can be loaded), from which
+        training goes on.
     options : result of `trainingOptions`
     nargout : 1 or 2, default 1
 
@@ -73,7 +79,10 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     NetworkError
         Where the layers do not make a network; the message lists every mistake.
     DataError
-        Where data do not fit the network or one another, or are not finite.
+        Where data do not fit the network or one another, or are not finite; where a checkpoint cannot be loaded, or
+        belongs to a training with other data, solver or mini-batches.
+    OptionError
+        Where CheckpointPath is no folder that can be written to, or a layer cannot be kept in a checkpoint.
     TrainingError
         Where the loss stops being finite.
     NotSupportedError
@@ -92,7 +101,15 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     training after the current iteration and returns the finished network; in the current cell of a notebook; without a
     display into the file ``training-progress.png``. Nothing that goes wrong there ends training.
 
-    Ctrl-C ends training with KeyboardInterrupt.
+    ``CheckpointPath='folder'`` writes a checkpoint every CheckpointFrequency epochs or iterations, a file
+    ``net_checkpoint__<iteration>__<date>__<time>.mat`` with the network so far, ``load(file).net``. The files appear
+    when they are complete on the disk; older ones stay. ``trainNetwork(X, Y, file, options)`` with the same data and
+    options goes on behind it and returns, bit for bit, the network that the unbroken training would have returned; a
+    larger MaxEpochs goes on further. ``trainNetwork(X, Y, load(file).net.Layers, options)`` starts a new training. An
+    error while writing is said once and does not end training.
+
+    Ctrl-C ends training with KeyboardInterrupt, behind the current iteration and, with CheckpointPath, a last
+    checkpoint.
 
     Examples
     --------
@@ -110,8 +127,17 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         raise OptionError(f"trainNetwork: nargout needs to be 1 or 2, but is {nargout!r}.")
     X, Y, layers, options = _arguments(args)  # noqa: N806
     check_supported(options)
+    found = None
+    if isinstance(layers, (str, os.PathLike)):
+        if options.is_full_batch:
+            raise NotSupportedError("trainNetwork: the solvers 'lbfgs' and 'lm' do not go on from checkpoints.")
+        found = find_checkpoint(layers)
+        layers = found.net.to_graph() if isinstance(found.net, DAGNetwork) else found.net.Layers
+    kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers, for_training=True)
+    if found is not None:
+        network = as_started(network, found.training, found.where)
     forms = DataForms(options, network)
     data, network = training_data(network, *forms(X, Y, "trainNetwork: "), options)
     count = len(data.predictors)
@@ -124,10 +150,11 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
             responses = Y  # the names of the columns
         validation, _ = data_set(network, *forms(predictors, responses, where), where)
 
-    if options.Verbose:
+    if options.Verbose and found is None:
         print("Training on single CPU.", flush=True)
     generators = spawn_generators()
-    network = initialized(network, data.predictors, options, generators.initialization)
+    keeping = options if found is None else options.replaced(ResetInputNormalization=False)
+    network = initialized(network, data.predictors, keeping, generators.initialization)
     reporter = Reporter(
         options,
         network.output_layer.metric,
@@ -135,19 +162,34 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         per_epoch=_iterations_per_epoch(options, count),
         more=Meters(options.Metrics, network.output_layer).names,
     )
-    kind_of_trainer = FullBatchTrainer if options.is_full_batch else Trainer
-    trainer = kind_of_trainer(network, engine, data, validation, options, generators, reporter)
+    common = (network, engine, data, validation, options, generators, reporter)
+    is_over = False
+    trainer: Trainer | FullBatchTrainer
+    if options.is_full_batch:
+        trainer = FullBatchTrainer(*common)
+    else:
+        trainer = Trainer(*common, Checkpoints(network, kind, options) if options.CheckpointPath else None)
+        if found is not None:
+            _go_on(trainer, found)
+            is_over = trainer.best.waited >= options.ValidationPatience
     reason, final = None, None
     try:
-        reason = reporter.start() or trainer.run()
+        reason = reporter.start() or (CRITERION if is_over else trainer.run())
         values = trainer.final_values()
         final = trainer.validate(values)
     finally:
         reporter.close(reason, final)
     reporter.done()
-    kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
     trained = kind(network.with_layers(with_values(network, values)))
     return trained if nargout == 1 else (trained, _info(trainer, final))
+
+
+def _go_on(trainer: Trainer, found: Found) -> None:
+    """Let a training go on from a checkpoint."""
+    restore(trainer, found.training, found.where)
+    if trainer.options.Verbose:
+        print("Training on single CPU.")
+        print(f"Going on behind iteration {len(trainer.history)} from {found.path.name}.", flush=True)
 
 
 def _iterations_per_epoch(options: TrainingOptions, count: int) -> int | None:

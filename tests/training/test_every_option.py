@@ -123,9 +123,9 @@ CHANGES = {  # option: (value, other options that it needs, data)
 }
 ELSEWHERE = {
     "Plots": "tests/plotting/test_training_progress.py",
-    "CheckpointPath": "tests/training/test_train.py",
-    "CheckpointFrequency": "without a CheckpointPath nothing is written",
-    "CheckpointFrequencyUnit": "without a CheckpointPath nothing is written",
+    "CheckpointPath": "tests/training/test_checkpoints.py",
+    "CheckpointFrequency": "tests/training/test_checkpoints.py",
+    "CheckpointFrequencyUnit": "tests/training/test_checkpoints.py",
     "SequencePaddingValue": "reaches no result: sequences are packed",
 }
 """Options whose tests are in other files, or that have nothing to change."""

@@ -517,7 +517,6 @@ def test_bad_input(call, error, text):
 @pytest.mark.parametrize(
     "asked",
     [
-        {"CheckpointPath": "somewhere"},
         {"WorkerLoad": [1, 2]},
     ],
 )
@@ -532,11 +531,6 @@ def test_later_options_raise_instead_of_being_ignored(asked):
 def test_other_environments_are_refused_with_what_to_use(environment):
     with pytest.raises(NotSupportedError, match=f"'{environment}': mlnet computes on the CPU .* Use 'auto'"):
         trainNetwork(X, Y, classifier(), options(ExecutionEnvironment=environment))
-
-
-def test_all_later_options_are_named_together():
-    with pytest.raises(NotSupportedError, match="CheckpointPath='a', WorkerLoad="):
-        trainNetwork(X, Y, classifier(), options(WorkerLoad=[1, 2], CheckpointPath="a"))
 
 
 def test_training_options():
