@@ -21,7 +21,8 @@ from mlnet.training.progress import Progress
 if TYPE_CHECKING:
     from mlnet.training.loop import Trainer
 
-_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
+_DAMAGED = (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError)
+"""What comes of values that are no snapshot."""
 VERSION = 1
 
 
@@ -65,6 +66,8 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
         _check(trainer, state, where)
         history = [Progress.from_numbers(row) for row in np.asarray(state["history"], float).tolist()]
         epoch = Epoch(int(state["epoch"]), np.asarray(state["order"], np.int64).ravel(), json.loads(state["shuffle"]))
+        if not np.array_equal(np.sort(epoch.order), np.arange(trainer.count)):
+            raise ValueError("an order that is none")
         moving = {
             number: [np.asarray(state["moving"][f"node{number}"][name]) for name, _ in _numbered(values)]
             for number, values in trainer.moving.moments.items()
@@ -74,26 +77,26 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
         parameters = {key: parameters[key].reshape(value.shape) for key, value in trainer.parameters.values.items()}
         dropout = json.loads(state["dropout"])
         carried = _keyed(state["carried"])
+        for key, value in parameters.items():
+            trainer.parameters.values[key][...] = value
+        for slot, memory in values.items():
+            trainer.solver.memory[slot][...] = memory.ravel()
+        trainer.solver.iteration = int(state["solver_iteration"])
+        for number, given in moving.items():
+            for mine, value in zip(trainer.moving.moments[number], given, strict=True):
+                mine[...] = value.reshape(mine.shape)
+        if trainer.carried is not None:
+            trainer.carried.found = carried
+        trainer.generators.dropout.bit_generator.state = dropout
+        trainer.loader.seed = int(state["loader_seed"])
+        trainer.best.value, trainer.best.iteration = float(state["best_value"]), int(state["best_iteration"])
+        trainer.best.values, trainer.best.waited = best_values, int(state["waited"])
+        trainer.history = history
+        trainer.go_on(epoch, int(state["start"]), int(state["piece"]))
     except DataError:
         raise
     except _DAMAGED as error:
         raise _damaged(where, error) from None
-    for key, value in parameters.items():
-        trainer.parameters.values[key][...] = value
-    for slot, memory in values.items():
-        trainer.solver.memory[slot][...] = memory.ravel()
-    trainer.solver.iteration = int(state["solver_iteration"])
-    for number, given in moving.items():
-        for mine, value in zip(trainer.moving.moments[number], given, strict=True):
-            mine[...] = value.reshape(mine.shape)
-    if trainer.carried is not None:
-        trainer.carried.found = carried
-    trainer.generators.dropout.bit_generator.state = dropout
-    trainer.loader.seed = int(state["loader_seed"])
-    trainer.best.value, trainer.best.iteration = float(state["best_value"]), int(state["best_iteration"])
-    trainer.best.values, trainer.best.waited = best_values, int(state["waited"])
-    trainer.history = history
-    trainer.go_on(epoch, int(state["start"]), int(state["piece"]))
 
 
 def as_started(network: Resolved, state: dict[str, Any], where: str) -> Resolved:

@@ -132,6 +132,18 @@ def test_another_training_is_refused():
         with pytest.raises(DataError, match="damaged"):
             restore(target, damaged, "resume")
         np.testing.assert_array_equal(target.parameters.flat_values, before)
+    for name, value in (
+        ("order", np.zeros(45)),
+        ("history", np.zeros((1, 2))),
+        ("dropout", "{}"),
+        ("start", "x"),
+        ("solver_iteration", np.nan),
+        ("best_values", [1]),
+        ("options", "adam"),
+        ("solver", {slot: memory[:3] for slot, memory in state["solver"].items()}),
+    ):
+        with pytest.raises(DataError, match="damaged"):
+            restore(make_trainer(dense, "adam"), {**state, name: value}, "resume")
 
 
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
