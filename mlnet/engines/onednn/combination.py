@@ -1,0 +1,94 @@
+"""Operations with several inputs: sums, and joining along the channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import c_float, c_void_p
+
+import numpy as np
+
+from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
+from mlnet.engines.onednn.objects import Context, Description, Memory
+from mlnet.engines.onednn.tensors import Copy, Produced, Tensor
+
+
+def add(context: Context, tensors: Sequence[Tensor], steps: list[Step]) -> tuple[Produced, list[Copy]]:
+    """Put into ``steps`` the sum of tensors of one shape; return it, and the copies it needs."""
+    layout = tensors[0].layout
+    copies = [tensor.copy(layout) for tensor in tensors]
+    steps += [copy.update for copy in copies if copy.is_needed]
+    total = Produced(context, tensors[0].shape, layout)
+    count = len(tensors)
+    description = context.describe(
+        "sum", layout, count, (c_float * count)(*[1.0] * count), (c_void_p * count)(*[layout.handle] * count)
+    )
+    memories = {c.ARG_MULTIPLE_SRC + number: copy.memory for number, copy in enumerate(copies)}
+    steps.append(context.call(description, {**memories, c.ARG_DST: total.memory}))
+    return total, [copy for copy in copies if copy.is_needed]
+
+
+class Addition(LibraryNode):
+    """``addition`` of inputs of one shape."""
+
+    def build(self) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+        tensors = [self.tensor(number) for number in range(len(self.operands))]
+        require(len({tensor.shape for tensor in tensors}) == 1, "inputs that are repeated along an axis")
+        output, copies = add(self.context, tensors, self.steps)
+        self._copies += copies
+        return output
+
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward: none, all inputs have the gradient of the output."""
+        return Backward([], [d_output if want else None for want in wanted])
+
+
+class Concatenation(LibraryNode):
+    """``concatenation`` of any axis but the first."""
+
+    def build(self, *, axis: int) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+        context = self.context
+        tensors = [self.tensor(number) for number in range(len(self.operands))]
+        shape = list(tensors[0].shape)
+        require(-len(shape) < axis < 0, "joined along the observations")
+        shape[axis] = sum(tensor.shape[axis] for tensor in tensors)
+        self._axis = axis
+        self._axis_there = 1 if axis == -1 else len(shape) + axis + 1
+        sizes = (shape[0], shape[-1], *shape[1:-1])
+        count = len(tensors)
+        handles = (c_void_p * count)(*[tensor.layout.handle for tensor in tensors])
+        description = self.describe("concat", context.any(sizes), count, self._axis_there, handles)
+        output = self.produced(tuple(shape), description.layout(c.QUERY_DST, sizes))
+        memories: dict[int, Memory] = {
+            c.ARG_MULTIPLE_SRC + number: self.read(tensor, tensor.layout, self.steps)
+            for number, tensor in enumerate(tensors)
+        }
+        self.steps.append(context.call(description, {**memories, c.ARG_DST: output.memory}))
+        return output
+
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward: each input has a part of the gradient of the output."""
+        steps: list[Step] = []
+        gradients: list[Tensor | np.ndarray | None] = []
+        start = 0
+        for number, want in enumerate(wanted):
+            tensor = self.tensor(number)
+            offsets = [0] * len(tensor.sizes)
+            offsets[self._axis_there] = start
+            start += tensor.shape[self._axis]
+            if not want:
+                gradients.append(None)
+                continue
+            whole = self.read(d_output, self._whole(d_output), steps)
+            part = self.produced(tensor.shape, tensor.layout)
+            seen = whole.seen_as(whole.description.part(tensor.sizes, offsets))
+            description = self.context.reorder(seen.description, part.layout)
+            steps.append(self.context.call(description, {c.ARG_SRC: seen, c.ARG_DST: part.memory}))
+            gradients.append(part)
+        return Backward(steps, gradients)
+
+    def _whole(self, d_output: Tensor) -> Description:
+        """Return a layout of the gradient that can be cut: blocks of channels can only between blocks."""
+        return self.context.plain(d_output.sizes) if self._axis == -1 else d_output.layout

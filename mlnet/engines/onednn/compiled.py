@@ -1,0 +1,164 @@
+"""A program compiled for one shape of mini-batch: its nodes, each the library's or NumPy's, and all their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.base import Engine, Workspace
+from mlnet.engines.onednn import activation, combination, convolution, linear, normalization, pooling
+from mlnet.engines.onednn.fallback import NumpyNode, OtherWay
+from mlnet.engines.onednn.fusion import PREFIX
+from mlnet.engines.onednn.library import Library, RefusedError
+from mlnet.engines.onednn.nodes import LibraryNode, Step
+from mlnet.engines.onednn.objects import Context
+from mlnet.engines.onednn.tensors import Given, Tensor
+from mlnet.engines.program import Key, Node, Program
+
+Schedule = Sequence[tuple[int, tuple[bool, ...]]]
+
+BUILDERS: dict[str, type[LibraryNode]] = {
+    "convolution2d": convolution.Convolution,
+    "convolution3d": convolution.Convolution,
+    "grouped_convolution2d": convolution.GroupedConvolution,
+    "transposed_convolution2d": convolution.TransposedConvolution,
+    "fully_connected": linear.FullyConnected,
+    "batch_normalization": normalization.BatchNormalization,
+    "batch_normalization_inference": normalization.GivenBatchNormalization,
+    "max_pooling2d": pooling.MaxPooling,
+    "max_pooling3d": pooling.MaxPooling,
+    "average_pooling2d": pooling.AveragePooling,
+    "average_pooling3d": pooling.AveragePooling,
+    "global_average_pooling": pooling.GlobalAveragePooling,
+    "global_max_pooling": pooling.GlobalMaxPooling,
+    "addition": combination.Addition,
+    "concatenation": combination.Concatenation,
+    **dict.fromkeys(activation.FUNCTIONS, activation.Activation),
+}
+"""What the library computes, by operation."""
+
+
+class Compiled:
+    """One program for one shape of mini-batch.
+
+    Nodes are built while the first mini-batch runs, when the shapes and layouts of their inputs are known.
+    """
+
+    def __init__(self, library: Library, engine: Engine, program: Program, is_training: bool) -> None:
+        self.context = Context(library)
+        self._engine, self._program, self._is_training = engine, program, is_training
+        self.nodes: list[LibraryNode | NumpyNode] = []
+        self.tensors: list[Tensor] = []
+        self._data: list[Given] = []
+        self._shared: dict[Any, np.ndarray] = {}
+        self._other_ways: dict[int, OtherWay] = {}
+        self._d_outputs: dict[int, Given] = {}
+        self._d_operands: dict[tuple[int, int], Given] = {}
+        self._sums: dict[tuple[int, ...], tuple[Tensor, list[Step]]] = {}
+
+    def forward(
+        self,
+        data: Sequence[np.ndarray],
+        parameters: Mapping[Key, np.ndarray],
+        generator: np.random.Generator | None,
+        last: int | None,
+    ) -> None:
+        """Compute all values, or those up to the node ``last``."""
+        self.context.step += 1
+        self.context.parameters = parameters
+        if not self._data:
+            self._data = [Given(self.context, array.shape) for array in data]
+        for tensor, array in zip(self._data, data, strict=True):
+            tensor.put(array)
+        for number in range(len(self._program.nodes) if last is None else last + 1):
+            if number < len(self.nodes):
+                self.nodes[number].forward(generator)
+                continue
+            node = self._built(self._program.nodes[number])
+            node.forward(generator)
+            self.nodes.append(node)
+            self.tensors += node.outputs
+
+    def _built(self, node: Node) -> LibraryNode | NumpyNode:
+        rectified = node.operation.startswith(PREFIX)
+        builder = BUILDERS.get(node.operation.removeprefix(PREFIX))
+        if builder is None:
+            return self._by_numpy(NumpyNode, node, "oneDNN does not have it")
+        plain = node if not rectified else Node(**{**vars(node), "attributes": {**node.attributes, "rectified": True}})
+        try:
+            return builder(self.context, plain, self._operands(node), self._is_training)
+        except RefusedError as error:
+            return self._by_numpy(NumpyNode, node, str(error))
+
+    def _by_numpy(self, kind: type[Any], node: Node, reason: str) -> Any:
+        operation = self._engine.operation(node.operation)
+        return kind(self.context, node, self._operands(node), operation, Workspace(self._shared), reason)
+
+    def _operands(self, node: Node) -> list[Tensor | Key]:
+        tensors = [self._data[-1 - source] if source < 0 else self.tensors[source] for source in node.inputs]
+        return [*tensors, *[(node.name, parameter) for parameter in node.parameters]]
+
+    def backward(
+        self, d_outputs: Sequence[np.ndarray | None], schedule: Schedule
+    ) -> tuple[dict[Key, np.ndarray], np.ndarray | None]:
+        """Return the gradients of the parameters and of the (first) data that the schedule wants."""
+        program = self._program
+        found: dict[int, list[Tensor]] = {}
+        for number, (value, array) in enumerate(zip(program.outputs, d_outputs, strict=True)):
+            if array is not None:
+                if number not in self._d_outputs:
+                    self._d_outputs[number] = Given(self.context, array.shape)
+                self._d_outputs[number].put(array)
+                found.setdefault(value, []).append(self._d_outputs[number])
+        gradients: dict[Key, np.ndarray] = {}
+        for number, wanted in schedule:
+            node, first = program.nodes[number], program.first_values[number]
+            d_values = [self._sum(found.pop(first + output, [])) for output in range(node.outputs)]
+            if all(d_value is None for d_value in d_values):
+                continue
+            results = self._node_backward(number, d_values, wanted)
+            for place, result in enumerate(results):
+                if result is None:
+                    continue
+                if place < len(node.inputs):
+                    found.setdefault(node.inputs[place], []).append(self._as_tensor(number, place, result))
+                else:
+                    assert isinstance(result, np.ndarray)
+                    gradients[node.name, node.parameters[place - len(node.inputs)]] = result
+        d_data = self._sum(found.get(-1, []))
+        return gradients, None if d_data is None else d_data.array()
+
+    def _node_backward(
+        self, number: int, d_values: list[Tensor | None], wanted: tuple[bool, ...]
+    ) -> Sequence[Tensor | np.ndarray | None]:
+        if number not in self._other_ways:
+            try:
+                return self.nodes[number].backward(d_values, wanted)
+            except RefusedError as error:
+                node = self._program.nodes[number]
+                self._other_ways[number] = self._by_numpy(OtherWay, node, f"backward: {error}")
+        return self._other_ways[number].backward(d_values, wanted)
+
+    def _as_tensor(self, number: int, place: int, result: Tensor | np.ndarray) -> Tensor:
+        if isinstance(result, Tensor):
+            return result
+        if (number, place) not in self._d_operands:
+            self._d_operands[number, place] = Given(self.context, result.shape)
+        self._d_operands[number, place].put(result)
+        return self._d_operands[number, place]
+
+    def _sum(self, tensors: list[Tensor]) -> Tensor | None:
+        """Return the sum of the gradients of one value, None where there is none."""
+        if len(tensors) < 2:
+            return tensors[0] if tensors else None
+        key = tuple(id(tensor) for tensor in tensors)
+        if key not in self._sums:
+            steps: list[Step] = []
+            total, _ = combination.add(self.context, tensors, steps)
+            self._sums[key] = total, steps
+        total, steps = self._sums[key]
+        for step in steps:
+            step()
+        return total

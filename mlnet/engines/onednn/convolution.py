@@ -1,0 +1,238 @@
+"""Convolution and transposed convolution over any number of axes, with or without ReLU behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.library import dims
+from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
+from mlnet.engines.onednn.objects import Attributes, Description, Memory
+from mlnet.engines.onednn.tensors import Produced, Tensor
+
+
+class Convolution(LibraryNode):
+    """``convolution2d`` and ``convolution3d``: weights (h, w, C, F), bias (1, 1, F)."""
+
+    kind = "convolution"
+    algorithm = c.CONVOLUTION_DIRECT
+
+    def build(
+        self,
+        *,
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...] = (),
+        padding_value: Any = 0.0,
+        rectified: bool = False,
+    ) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+        require(padding_value == 0.0, "the border is not zero")
+        require(min(padding) >= 0, "a negative border")
+        shape, weights = self.x.shape, self.shape_of(1)
+        axes = len(shape) - 2
+        window = weights[:axes]
+        before, after = padding[::2], padding[1::2]
+        dilation = dilation or (1,) * axes
+        spatial = self._output_size(shape[1:-1], window, stride, dilation, before, after)
+        require(min(spatial, default=1) > 0, "an output without pixels")
+        self._geometry = [dims(stride), dims(step - 1 for step in dilation), dims(before), dims(after)]
+        self._rectified = rectified
+        self._weights_layout, self._bias_layout, filters = self._layouts(weights, axes)
+        self._weights = self.parameter(1, self._weights_layout)
+        self._bias = self.parameter(2, self._bias_layout, self._bias_order())
+        context = self.context
+        self._sizes = (shape[0], filters, *spatial)
+        self._forward = self.describe(
+            f"{self.kind}_forward",
+            c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
+            self.algorithm,
+            self._source_layout(),
+            context.any(self._weights_layout.dims),
+            self._bias_layout,
+            context.any(self._sizes),
+            *self._geometry,
+            attributes=Attributes(context.library, rectified),
+        )
+        output = self.produced(
+            (shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes)
+        )
+        source = self.read(self.x, self._forward.layout(c.QUERY_SRC, self.x.sizes), self.steps)
+        matrix = self._weights_as(self._forward.layout(c.QUERY_WEIGHTS, self._weights_layout.dims), self.steps)
+        memories = {
+            c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory, c.ARG_DST: output.memory
+        }
+        self.steps.append(context.call(self._forward, memories))
+        return output
+
+    def _source_layout(self) -> Description:
+        return self.context.any(self.x.sizes)
+
+    def _weights_as(self, layout: Description, steps: list[Step]) -> Memory:
+        return self.read(self._weights, layout, steps, counts=False)
+
+    def _layouts(self, weights: tuple[int, ...], axes: int) -> tuple[Description, Description, int]:
+        """Return the layouts of weights (h, w, C, F) and bias, and the number of filters."""
+        channels, filters = weights[axes:]
+        strides = _steps(weights)
+        sizes = (filters, channels, *weights[:axes])
+        layout = self.context.strided(sizes, (strides[axes + 1], strides[axes], *strides[:axes]))
+        return layout, self.context.strided((filters,), (1,)), filters
+
+    def _bias_order(self) -> Any:
+        return None
+
+    def _bias_gradient(self, flat: np.ndarray) -> np.ndarray:
+        return flat
+
+    @staticmethod
+    def _output_size(
+        size: tuple[int, ...],
+        window: tuple[int, ...],
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        before: tuple[int, ...],
+        after: tuple[int, ...],
+    ) -> tuple[int, ...]:
+        return tuple(
+            (length + first + last - ((extent - 1) * apart + 1)) // step + 1
+            for length, extent, step, apart, first, last in zip(
+                size, window, stride, dilation, before, after, strict=True
+            )
+        )
+
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward."""
+        steps: list[Step] = []
+        gradients: list[Tensor | np.ndarray | None] = [None, None, None]
+        if self._rectified:
+            d_output = self._before_relu(d_output, steps)
+        if wanted[1] or wanted[2]:
+            gradients[1:] = self._parameter_gradients(d_output, steps, wanted)
+        if wanted[0]:
+            gradients[0] = self._data_gradient(d_output, steps)
+        return Backward(steps, gradients)
+
+    def _before_relu(self, d_output: Tensor, steps: list[Step]) -> Tensor:
+        layout = self.output.layout
+        same = self.describe(
+            "eltwise_forward", c.FORWARD_TRAINING, c.ELTWISE_RELU_BY_OUTPUT, layout, layout, 0.0, 0.0
+        )
+        description = self.describe(
+            "eltwise_backward", c.ELTWISE_RELU_BY_OUTPUT, layout, layout, layout, 0.0, 0.0, same
+        )
+        gated = self.produced(self.output.shape, layout)
+        memories = {
+            c.ARG_DST: self.output.memory,
+            c.ARG_DIFF_DST: self.read(d_output, layout, steps),
+            c.ARG_DIFF_SRC: gated.memory,
+        }
+        steps.append(self.context.call(description, memories))
+        return gated
+
+    def _parameter_gradients(self, d_output: Tensor, steps: list[Step], wanted: tuple[bool, ...]) -> list[Any]:
+        context, sizes = self.context, self._weights_layout.dims
+        bias_sizes = self._bias_layout.dims
+        description = self.describe(
+            f"{self.kind}_backward_weights",
+            self.algorithm,
+            context.any(self.x.sizes),
+            context.any(sizes),
+            self._bias_layout,
+            context.any(self._sizes),
+            *self._geometry,
+            self._forward,
+        )
+        weights, after, d_weights = self.result(
+            description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self.shape_of(1), self._weights_layout
+        )
+        flat = np.zeros(bias_sizes, np.float32)
+        memories = {
+            c.ARG_SRC: self.read(self.x, description.layout(c.QUERY_SRC, self.x.sizes), steps),
+            c.ARG_DIFF_DST: self.read(d_output, description.layout(c.QUERY_DIFF_DST, self._sizes), steps),
+            c.ARG_DIFF_WEIGHTS: weights,
+            c.ARG_DIFF_BIAS: Memory(self._bias_layout, flat),
+        }
+        steps += [context.call(description, memories), *after]
+        d_bias = self._bias_gradient(flat).reshape(self.shape_of(2))
+        return [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
+
+    def _data_gradient(self, d_output: Tensor, steps: list[Step]) -> Produced:
+        context, sizes = self.context, self._weights_layout.dims
+        description = self.describe(
+            f"{self.kind}_backward_data",
+            self.algorithm,
+            context.any(self.x.sizes),
+            context.any(sizes),
+            context.any(self._sizes),
+            *self._geometry,
+            self._forward,
+        )
+        d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+        memories = {
+            c.ARG_DIFF_DST: self.read(d_output, description.layout(c.QUERY_DIFF_DST, self._sizes), steps),
+            c.ARG_WEIGHTS: self._weights_as(description.layout(c.QUERY_WEIGHTS, sizes), steps),
+            c.ARG_DIFF_SRC: d_x.memory,
+        }
+        steps.append(context.call(description, memories))
+        return d_x
+
+
+def _steps(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of a contiguous array, in elements."""
+    strides = [1]
+    for length in shape[:0:-1]:
+        strides.append(strides[-1] * length)
+    return tuple(strides[::-1])
+
+
+class GroupedConvolution(Convolution):
+    """``grouped_convolution2d``: weights (h, w, C, F, G), bias (1, 1, F, G); the filters of a group lie together."""
+
+    def _layouts(self, weights: tuple[int, ...], axes: int) -> tuple[Description, Description, int]:
+        channels, filters, groups = weights[axes:]
+        strides = _steps(weights)
+        sizes = (groups, filters, channels, *weights[:axes])
+        layout = self.context.strided(sizes, (1, strides[axes + 1], strides[axes], *strides[:axes]))
+        return layout, self.context.strided((filters * groups,), (1,)), filters * groups
+
+    def _bias_order(self) -> Any:
+        return lambda bias: bias.reshape(bias.shape[-2:]).T.ravel()
+
+    def _bias_gradient(self, flat: np.ndarray) -> np.ndarray:
+        filters, groups = self.shape_of(2)[-2:]
+        return flat.reshape(groups, filters).T
+
+
+class TransposedConvolution(Convolution):
+    """``transposed_convolution2d``: weights (h, w, F, C), bias (1, 1, F)."""
+
+    kind = "deconvolution"
+    algorithm = c.DECONVOLUTION_DIRECT
+
+    def build(self, *, stride: tuple[int, ...], cropping: tuple[int, ...], **attributes: Any) -> Tensor:  # type: ignore[override]
+        """Put the calls of the forward into ``steps`` and return the output."""
+        return super().build(stride=stride, padding=cropping, **attributes)
+
+    def _layouts(self, weights: tuple[int, ...], axes: int) -> tuple[Description, Description, int]:
+        filters, channels = weights[axes:]
+        strides = _steps(weights)
+        sizes = (filters, channels, *weights[:axes])
+        layout = self.context.strided(sizes, (strides[axes], strides[axes + 1], *strides[:axes]))
+        return layout, self.context.strided((filters,), (1,)), filters
+
+    @staticmethod
+    def _output_size(
+        size: tuple[int, ...],
+        window: tuple[int, ...],
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        before: tuple[int, ...],
+        after: tuple[int, ...],
+    ) -> tuple[int, ...]:
+        return tuple(
+            (length - 1) * step + extent - first - last
+            for length, extent, step, first, last in zip(size, window, stride, before, after, strict=True)
+        )

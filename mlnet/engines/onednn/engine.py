@@ -1,0 +1,54 @@
+"""The engine that runs whole networks on oneDNN, and on NumPy what oneDNN lacks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+from mlnet.engines.base import Engine, Loss, Operation
+from mlnet.engines.onednn import fusion, teams
+from mlnet.engines.onednn.library import Library
+from mlnet.engines.onednn.plan import OneDnnPlan
+from mlnet.engines.program import Program, StepPlan
+
+
+class OneDnnEngine(Engine):
+    """oneDNN in single precision.
+
+    Parameters
+    ----------
+    library : Library
+    fallback : Engine
+        Computes what the library lacks: operations, double precision, sequences.
+    """
+
+    name = "onednn"
+
+    def __init__(self, library: Library, fallback: Engine) -> None:
+        self.library, self._fallback = library, fallback
+        self._operations = fusion.with_rectified(fallback.operations)
+
+    @property
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations of the fallback, by name: those that are called one by one."""
+        return self._operations
+
+    @property
+    def losses(self) -> Mapping[str, Loss]:
+        """The losses of the fallback, by name."""
+        return self._fallback.losses
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Return a context in which a plan runs one pass."""
+        teams.prepare(self.library)
+        with self._fallback.running():
+            yield
+
+    def fuse(self, program: Program) -> Program:
+        """Return the program with ReLU merged into normalizations and convolutions."""
+        return fusion.fuse(self._fallback.fuse(program))
+
+    def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
+        """Return a plan that keeps the layouts of the library between its operations."""
+        return OneDnnPlan(self, program, self.library, is_training)

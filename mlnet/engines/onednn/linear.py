@@ -1,0 +1,100 @@
+"""Fully connected layers: the inner product of the library."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step
+from mlnet.engines.onednn.objects import Description, Memory
+from mlnet.engines.onednn.tensors import Tensor
+
+
+class FullyConnected(LibraryNode):
+    """``fully_connected``: weights (out, in), bias (out, 1).
+
+    MATLAB flattens images with height fastest, then width, then channels; as strides of (out, C, H, W) that costs
+    nothing here.
+    """
+
+    def build(self) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+        shape = self.x.shape
+        n, channels, *spatial = self.x.sizes
+        out = self.shape_of(1)[0]
+        inside = [prod(spatial[:axis]) for axis in range(len(spatial))]
+        context = self.context
+        strides = (prod(spatial) * channels, prod(spatial), *inside)
+        self._weights_layout = context.strided((out, channels, *spatial), strides)
+        self._bias_layout = context.strided((out,), (1,))
+        self._flat = context.plain((n, out))
+        self._weights = self.parameter(1, self._weights_layout)
+        bias = self.parameter(2, self._bias_layout, np.ravel)
+        self._forward = self.describe(
+            "inner_product_forward",
+            c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
+            self._source_layout(),
+            context.any(self._weights_layout.dims),
+            self._bias_layout,
+            self._flat,
+        )
+        output = self.produced((n, *[1] * len(spatial), out))
+        memories = {
+            c.ARG_SRC: self.read(self.x, self._forward.layout(c.QUERY_SRC, self.x.sizes), self.steps),
+            c.ARG_WEIGHTS: self._matrix(self._forward.layout(c.QUERY_WEIGHTS, self._weights_layout.dims), self.steps),
+            c.ARG_BIAS: bias.memory,
+            c.ARG_DST: output.memory.seen_as(self._flat),
+        }
+        self.steps.append(context.call(self._forward, memories))
+        assert len(shape) == len(self.x.sizes)
+        return output
+
+    def _source_layout(self) -> Description:
+        return self.context.any(self.x.sizes)
+
+    def _matrix(self, layout: Description, steps: list[Step]) -> Memory:
+        return self.read(self._weights, layout, steps, counts=False)
+
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward."""
+        steps: list[Step] = []
+        gradients: list[Tensor | np.ndarray | None] = [None, None, None]
+        context, sizes = self.context, self._weights_layout.dims
+        given = self.read(d_output, context.plain(d_output.sizes), steps).seen_as(self._flat)
+        if wanted[1] or wanted[2]:
+            description = self.describe(
+                "inner_product_backward_weights",
+                context.any(self.x.sizes),
+                context.any(sizes),
+                self._bias_layout,
+                self._flat,
+                self._forward,
+            )
+            weights, after, d_weights = self.result(
+                description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self.shape_of(1), self._weights_layout
+            )
+            d_bias = np.zeros(self.shape_of(2), np.float32)
+            memories: dict[int, Any] = {
+                c.ARG_SRC: self.read(self.x, description.layout(c.QUERY_SRC, self.x.sizes), steps),
+                c.ARG_DIFF_DST: given,
+                c.ARG_DIFF_WEIGHTS: weights,
+                c.ARG_DIFF_BIAS: Memory(self._bias_layout, d_bias),
+            }
+            steps += [context.call(description, memories), *after]
+            gradients[1:] = [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
+        if wanted[0]:
+            description = self.describe(
+                "inner_product_backward_data", context.any(self.x.sizes), context.any(sizes), self._flat, self._forward
+            )
+            d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+            memories = {
+                c.ARG_DIFF_DST: given,
+                c.ARG_WEIGHTS: self._matrix(description.layout(c.QUERY_WEIGHTS, sizes), steps),
+                c.ARG_DIFF_SRC: d_x.memory,
+            }
+            steps.append(context.call(description, memories))
+            gradients[0] = d_x
+        return Backward(steps, gradients)

@@ -1,0 +1,177 @@
+"""Nodes of a plan that the library computes: a list of calls forward, and one for each use backward."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.library import RefusedError
+from mlnet.engines.onednn.objects import Context, Description, Memory, PrimitiveDescription
+from mlnet.engines.onednn.tensors import Copy, Given, Produced, Tensor
+from mlnet.engines.program import Key, Node
+
+Operand = Tensor | Key
+"""What a node takes: a value of the plan, or a parameter by its key."""
+
+Step = Callable[[], object]
+
+
+@dataclass
+class Backward:
+    """The calls of one way back, and the gradient of each operand, None where it is not wanted."""
+
+    steps: list[Step]
+    gradients: list[Tensor | np.ndarray | None]
+
+    def __call__(self) -> list[Tensor | np.ndarray | None]:
+        """Compute the gradients."""
+        for step in self.steps:
+            step()
+        return self.gradients
+
+
+class LibraryNode(ABC):
+    """A node that the library computes.
+
+    Parameters
+    ----------
+    context : Context
+    node : Node
+    operands : sequence of Operand
+        Inputs and parameters in the operation's order.
+    is_training : bool
+        A backward will follow.
+
+    Raises
+    ------
+    RefusedError
+        Where the library does not compute it.
+    """
+
+    reason = ""
+
+    def __init__(self, context: Context, node: Node, operands: Sequence[Operand], is_training: bool) -> None:
+        self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
+        self.steps: list[Step] = []
+        self.saved: Any = None
+        self.implementations: list[str] = []
+        self._copies: list[Copy] = []
+        self._backwards: dict[tuple[int, tuple[bool, ...]], Backward] = {}
+        (self.output,) = (self.build(**node.attributes),)
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What the node puts out."""
+        return (self.output,)
+
+    @abstractmethod
+    def build(self, **attributes: Any) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+
+    @abstractmethod
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward."""
+
+    def forward(self, generator: np.random.Generator | None) -> None:
+        """Compute the output."""
+        for step in self.steps:
+            step()
+
+    def backward(
+        self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]
+    ) -> Sequence[Tensor | np.ndarray | None]:
+        """Compute the gradients that are wanted."""
+        (d_output,) = d_outputs
+        assert d_output is not None
+        key = (id(d_output), wanted)
+        if key not in self._backwards:
+            self._backwards[key] = self.build_backward(d_output, wanted)
+        return self._backwards[key]()
+
+    @property
+    def reorders(self) -> int:
+        """The number of copies into other layouts in a step, those of parameters left out."""
+        return sum(copy.is_needed for copy in self._copies)
+
+    # What the builders are made of.
+
+    @property
+    def x(self) -> Tensor:
+        """The first input."""
+        return self.tensor(0)
+
+    def tensor(self, number: int) -> Tensor:
+        """Return an operand that is a value of the plan."""
+        operand = self.operands[number]
+        if not isinstance(operand, Tensor):
+            raise RefusedError(f"operand {number} is a parameter")
+        return operand
+
+    def shape_of(self, number: int) -> tuple[int, ...]:
+        """Return the shape of an operand as NumPy sees it."""
+        operand = self.operands[number]
+        return operand.shape if isinstance(operand, Tensor) else self.context.parameters[operand].shape
+
+    def parameter(self, number: int, layout: Description, order: Callable[[Any], Any] | None = None) -> Given:
+        """Return an operand with a layout of its own; ``order`` brings its elements in order first."""
+        operand = self.operands[number]
+        shape = self.shape_of(number)
+        given = Given(self.context, shape if order is None else layout.dims, layout)
+
+        def put() -> None:
+            array = operand.array() if isinstance(operand, Tensor) else self.context.parameters[operand]
+            given.put(array if order is None else order(array))
+
+        put()
+        self.steps.append(put)
+        return given
+
+    def read(self, tensor: Tensor, layout: Description, steps: list[Step], *, counts: bool = True) -> Memory:
+        """Return a tensor in the layout that a primitive wants; what has to be done for it is put into ``steps``."""
+        copy = tensor.copy(layout)
+        if copy.is_needed:
+            steps.append(copy.update)
+            if counts:
+                self._copies.append(copy)
+        return copy.memory
+
+    def result(
+        self, chosen: Description, shape: tuple[int, ...], layout: Description
+    ) -> tuple[Memory, list[Step], np.ndarray]:
+        """Return memory for the gradient of a parameter, what to do afterwards, and the array that has it then."""
+        array = np.zeros(shape, np.float32)
+        target = Memory(layout, array)
+        if chosen == layout:
+            return target, [], array
+        memory = Memory.allocated(chosen)
+        call = self.context.call(self.context.reorder(chosen, layout), {c.ARG_SRC: memory, c.ARG_DST: target})
+        return memory, [call], array
+
+    def describe(self, create: str, *arguments: Any, **options: Any) -> PrimitiveDescription:
+        """Return a primitive descriptor, and note which implementation it is."""
+        description = self.context.describe(create, *arguments, **options)
+        self.implementations.append(description.implementation)
+        return description
+
+    def workspace(self, description: PrimitiveDescription, memories: dict[int, Memory]) -> Memory | None:
+        """Put the workspace of a forward into ``memories`` and return it, None where it has none."""
+        layout = description.description(c.QUERY_WORKSPACE)
+        if layout is None:
+            return None
+        memories[c.ARG_WORKSPACE] = Memory.allocated(layout)
+        return memories[c.ARG_WORKSPACE]
+
+    def produced(self, shape: tuple[int, ...], layout: Description | None = None) -> Produced:
+        """Return a new tensor that the library computes."""
+        return Produced(self.context, shape, layout)
+
+
+def require(condition: object, reason: str) -> None:
+    """Raise `RefusedError` where something that the library needs is not so."""
+    if not condition:
+        raise RefusedError(reason)

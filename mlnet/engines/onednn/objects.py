@@ -1,0 +1,276 @@
+"""Objects of the library, each released with the Python object that holds it."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.library import Argument, Library, RefusedError, dims, failure
+from mlnet.engines.onednn.teams import creating
+
+_ALIGNMENT = 64
+
+
+class Handle:
+    """A handle of the library and the function that releases it."""
+
+    __slots__ = ("_release", "handle")
+
+    def __init__(self, library: Library, handle: int, release: str) -> None:
+        self.handle = handle
+        self._release = library.release(release)
+
+    def __del__(self) -> None:
+        release = getattr(self, "_release", None)
+        if release is not None:
+            release(self.handle)
+
+
+class Description:
+    """A memory descriptor: sizes (N, C, ...) and the layout in memory, or any layout."""
+
+    __slots__ = ("_owner", "dims", "handle", "library")
+
+    def __init__(self, library: Library, handle: int, sizes: tuple[int, ...], owner: object = None) -> None:
+        self.library, self.handle, self.dims = library, handle, sizes
+        self._owner = Handle(library, handle, "memory_desc_destroy") if owner is None else owner
+
+    @classmethod
+    def strided(cls, library: Library, sizes: Sequence[int], strides: Sequence[int]) -> Description:
+        """Return a layout by its strides, counted in elements."""
+        name = "memory_desc_create_with_strides"
+        return cls(library, library.new(name, len(sizes), dims(sizes), c.FLOAT32, dims(strides)), tuple(sizes))
+
+    @classmethod
+    def plain(cls, library: Library, sizes: Sequence[int]) -> Description:
+        """Return the layout (N, ..., C), channels last, of sizes (N, C, ...)."""
+        n, channels, *spatial = sizes
+        strides = [1] * len(spatial)
+        step = channels
+        for axis in range(len(spatial) - 1, -1, -1):
+            strides[axis] = step
+            step *= spatial[axis]
+        return cls.strided(library, sizes, (step, 1, *strides))
+
+    @classmethod
+    def any(cls, library: Library, sizes: Sequence[int]) -> Description:
+        """Return sizes whose layout the library is to choose."""
+        name = "memory_desc_create_with_tag"
+        return cls(library, library.new(name, len(sizes), dims(sizes), c.FLOAT32, c.TAG_ANY), tuple(sizes))
+
+    def part(self, sizes: Sequence[int], offsets: Sequence[int]) -> Description:
+        """Return the description of a part of this memory."""
+        name = "memory_desc_create_submemory"
+        return Description(
+            self.library, self.library.new(name, self.handle, dims(sizes), dims(offsets)), tuple(sizes)
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Description) and self.library.are_equal(self.handle, other.handle)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return self.library.size_of(self.handle)
+
+
+class Memory:
+    """Memory of the library with its description; its own, or somewhere else by `point_to`."""
+
+    __slots__ = ("_handle", "address", "array", "description", "followers")
+
+    def __init__(self, description: Description, array: np.ndarray | None = None, address: int = 0) -> None:
+        library = description.library
+        self.description, self.array, self.address = description, array, address
+        if array is not None:
+            self.address = address_of(array)
+        self._handle = Handle(
+            library,
+            library.new("memory_create", description.handle, library.engine, self.address or None),
+            "memory_destroy",
+        )
+        self.followers: list[Memory] = []
+
+    @classmethod
+    def allocated(cls, description: Description) -> Memory:
+        """Return memory with room for ``description``, all zeros."""
+        return cls(description, zeros(description.size))
+
+    @property
+    def handle(self) -> int:
+        """The library's handle."""
+        return self._handle.handle
+
+    def point_to(self, address: int) -> None:
+        """Let the memory lie at another address, and so all views of it."""
+        if address == self.address:
+            return
+        library = self.description.library
+        status = library.set_data_handle(self.handle, address)
+        if status:
+            raise failure("memory_set_data_handle", status)
+        self.address = address
+        for follower in self.followers:
+            follower.point_to(address)
+
+    def seen_as(self, description: Description) -> Memory:
+        """Return the same memory with another description, wherever it lies."""
+        view = Memory(description, None, self.address)
+        view.array = self.array
+        self.followers.append(view)
+        return view
+
+
+def zeros(size: int) -> np.ndarray:
+    """Return ``size`` bytes of zeros at an address that vector instructions like."""
+    raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    start = -address_of(raw) % _ALIGNMENT
+    return raw[start : start + size]
+
+
+def address_of(array: np.ndarray) -> int:
+    """Return where the first element of an array is."""
+    return array.__array_interface__["data"][0]
+
+
+class PrimitiveDescription:
+    """A primitive descriptor: which computation, for which layouts.
+
+    ``create`` is the name of the function after ``dnnl_`` and before ``_primitive_desc_create``.
+    """
+
+    __slots__ = ("_handle", "implementation", "library")
+
+    def __init__(self, library: Library, create: str, *arguments: Any) -> None:
+        self.library = library
+        with creating():
+            handle = library.new(f"{create}_primitive_desc_create", *arguments)
+        self._handle = Handle(library, handle, "primitive_desc_destroy")
+        self.implementation = library.implementation(handle)
+        if self.implementation.startswith("ref"):
+            raise RefusedError(f"oneDNN: only a slow reference implementation of {create} for these sizes.")
+
+    @property
+    def handle(self) -> int:
+        """The library's handle."""
+        return self._handle.handle
+
+    def description(self, what: int, sizes: tuple[int, ...] = ()) -> Description | None:
+        """Return one of the layouts that were chosen, None where there is none."""
+        found = self.library.description_of(self.handle, what)
+        if not found or not self.library.size_of(found):
+            return None
+        return Description(self.library, found, sizes, self)
+
+    def layout(self, what: int, sizes: tuple[int, ...]) -> Description:
+        """Return one of the layouts that were chosen."""
+        found = self.description(what, sizes)
+        assert found is not None
+        return found
+
+
+class Attributes:
+    """Attributes of a primitive: the scratchpad is given, and ReLU may follow."""
+
+    __slots__ = ("_handle", "_operations")
+
+    def __init__(self, library: Library, rectified: bool = False) -> None:
+        self._handle = Handle(library, library.new("primitive_attr_create"), "primitive_attr_destroy")
+        library.call("primitive_attr_set_scratchpad_mode", self.handle, c.SCRATCHPAD_USER)
+        if rectified:
+            operations = Handle(library, library.new("post_ops_create"), "post_ops_destroy")
+            library.call("post_ops_append_eltwise", operations.handle, c.ELTWISE_RELU, 0.0, 0.0)
+            library.call("primitive_attr_set_post_ops", self.handle, operations.handle)
+
+    @property
+    def handle(self) -> int:
+        """The library's handle."""
+        return self._handle.handle
+
+
+class Context:
+    """What the primitives of one plan share: a stream, the scratchpad, and counts.
+
+    ``step`` numbers the runs of the plan; conversions know by it what is up to date.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._stream = Handle(library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy")
+        self.stream = self._stream.handle
+        self.step = 0
+        self.attributes = Attributes(library)
+        self.parameters: Mapping[Any, np.ndarray] = {}
+        self._scratch = zeros(0)
+        self._scratchpads: list[Memory] = []
+
+    def any(self, sizes: Sequence[int]) -> Description:
+        """Return sizes whose layout the library is to choose."""
+        return Description.any(self.library, sizes)
+
+    def plain(self, sizes: Sequence[int]) -> Description:
+        """Return the layout channels last."""
+        return Description.plain(self.library, sizes)
+
+    def strided(self, sizes: Sequence[int], strides: Sequence[int]) -> Description:
+        """Return a layout by its strides."""
+        return Description.strided(self.library, sizes, strides)
+
+    def describe(self, create: str, *arguments: Any, attributes: Attributes | None = None) -> PrimitiveDescription:
+        """Return the primitive descriptor of a computation; engine and attributes are put in."""
+        given = [argument.handle if hasattr(argument, "handle") else argument for argument in arguments]
+        engine = self.library.engine
+        return PrimitiveDescription(self.library, create, engine, *given, (attributes or self.attributes).handle)
+
+    def reorder(self, source: Description, target: Description) -> PrimitiveDescription:
+        """Return the primitive descriptor that copies from one layout to another."""
+        engine = self.library.engine
+        return PrimitiveDescription(
+            self.library, "reorder", source.handle, engine, target.handle, engine, self.attributes.handle
+        )
+
+    def call(self, description: PrimitiveDescription, memories: Mapping[int, Memory]) -> Call:
+        """Return the computation on these memories, by the numbers of the arguments."""
+        scratch = description.description(c.QUERY_SCRATCHPAD)
+        if scratch is not None:
+            memories = {**memories, c.ARG_SCRATCHPAD: self._scratchpad(scratch)}
+        return Call(self, description, memories)
+
+    def _scratchpad(self, description: Description) -> Memory:
+        if description.size > self._scratch.size:
+            self._scratch = zeros(description.size)
+            for memory in self._scratchpads:
+                memory.point_to(address_of(self._scratch))
+        memory = Memory(description, self._scratch)
+        self._scratchpads.append(memory)
+        return memory
+
+
+class Call:
+    """A primitive with its arguments, ready to be run again and again."""
+
+    __slots__ = ("_arguments", "_count", "_execute", "_handle", "_keep", "_primitive", "_stream")
+
+    def __init__(self, context: Context, description: PrimitiveDescription, memories: Mapping[int, Memory]) -> None:
+        library = context.library
+        with creating():
+            primitive = library.new("primitive_create", description.handle)
+        self._primitive = Handle(library, primitive, "primitive_destroy")
+        self._handle = ctypes.c_void_p(primitive)
+        self._stream = ctypes.c_void_p(context.stream)
+        self._count = len(memories)
+        self._arguments = (Argument * self._count)(*[(number, memory.handle) for number, memory in memories.items()])
+        self._keep = (description, tuple(memories.values()), context)
+        self._execute = library.execute
+
+    def __call__(self) -> None:
+        """Compute."""
+        status = self._execute(self._handle, self._stream, self._count, self._arguments)
+        if status:
+            raise failure("primitive_execute", status)

@@ -1,0 +1,130 @@
+"""The plan of a program: compiled once for each shape of mini-batch, NumPy's where that cannot be."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlnet.engines.base import Engine
+from mlnet.engines.onednn import teams
+from mlnet.engines.onednn.compiled import Compiled
+from mlnet.engines.onednn.library import Library, RefusedError
+from mlnet.engines.onednn.tensors import Tensor
+from mlnet.engines.program import Data, Key, Program, StepPlan
+
+_KEPT = 4
+"""Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
+
+
+class OneDnnPlan(StepPlan):
+    """Runs a program on oneDNN with everything built and allocated once.
+
+    ``whole_reason`` tells why the last mini-batch ran operation by operation on NumPy, '' if it did not.
+    """
+
+    def __init__(self, engine: Engine, program: Program, library: Library, is_training: bool) -> None:
+        super().__init__(engine, program)
+        self._engine, self._library, self._is_training = engine, library, is_training
+        self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
+        self._refused: dict[tuple[Any, ...], str] = {}
+        self._generation = teams.generation()
+        self._active: Compiled | None = None
+        self.whole_reason = ""
+
+    def forward(
+        self,
+        x: Data,
+        parameters: Mapping[Key, np.ndarray],
+        generator: np.random.Generator | None = None,
+        last: int | None = None,
+        lengths: np.ndarray | Sequence[np.ndarray | None] | None = None,
+    ) -> np.ndarray:
+        """Return the first output for the mini-batch ``x``, see `StepPlan.forward`."""
+        data = [x] if isinstance(x, np.ndarray) else list(x)
+        self._active = None
+        self.whole_reason = self._reason(data, parameters, lengths)
+        if not self.whole_reason:
+            try:
+                return self._forward(data, parameters, generator, last)
+            except RefusedError as error:
+                self.whole_reason = self._refused[self._key(data)] = str(error)
+                self._compiled.pop(self._key(data), None)
+        return super().forward(x, parameters, generator, last, lengths)
+
+    def _forward(
+        self,
+        data: list[np.ndarray],
+        parameters: Mapping[Key, np.ndarray],
+        generator: np.random.Generator | None,
+        last: int | None,
+    ) -> np.ndarray:
+        self._data_lengths = [None] * len(data)
+        with self._running():
+            compiled = self._compiled_for(self._key(data))
+            compiled.forward(data, parameters, generator, last)
+        self._active = compiled
+        self.values = Values(compiled.tensors)  # type: ignore[assignment]
+        self.saved = [node.saved for node in compiled.nodes]
+        self.lengths = [None] * len(compiled.tensors)
+        return self.output(data, 0) if last is None else self.values[self.program.first_values[last]]
+
+    @staticmethod
+    def _key(data: list[np.ndarray]) -> tuple[Any, ...]:
+        return tuple(array.shape for array in data)
+
+    def _reason(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray], lengths: Any) -> str:
+        """Return why this mini-batch is not for the library, '' if it is."""
+        if lengths is not None and any(own is not None for own in lengths):
+            return "sequences"
+        if any(array.dtype != np.float32 for array in data):
+            return f"data of type {data[0].dtype}"
+        if any(parameters[node.name, name].dtype != np.float32 for node in self.program.nodes for name in node.parameters):
+            return "parameters that are not float32"
+        if any(array.size == 0 for array in data):
+            return "no observations"
+        with np.errstate(over="ignore", invalid="ignore"):
+            # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
+            if not all(np.isfinite(np.add.reduce(array, axis=None)) for array in data):
+                return "data that are not finite"
+        return self._refused.get(self._key(data), "")
+
+    def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
+        if self._generation != teams.generation():  # in a forked process
+            self._compiled.clear()
+            self._generation = teams.generation()
+        if key in self._compiled:
+            self._compiled.move_to_end(key)
+        else:
+            while len(self._compiled) >= _KEPT:
+                self._compiled.popitem(last=False)
+            self._compiled[key] = Compiled(self._library, self._engine, self.program, self._is_training)
+        return self._compiled[key]
+
+    def backward(
+        self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False
+    ) -> tuple[dict[Key, np.ndarray], np.ndarray | None]:
+        """Return the gradients, see `StepPlan.backward`."""
+        if self._active is None:
+            return super().backward(d_output, wanted, want_input)
+        given = [d_output] if isinstance(d_output, np.ndarray) else d_output
+        with self._running():
+            return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
+
+
+class Values(Sequence[np.ndarray]):
+    """The values of a compiled plan as arrays (N, ..., C); they are converted when somebody looks."""
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._tensors[number].array()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (tensor.array() for tensor in self._tensors)

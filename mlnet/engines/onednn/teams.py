@@ -1,0 +1,84 @@
+"""How many threads the library uses, and what a fork does to them.
+
+OpenMP keeps a team of threads for every thread that calls it. They do not survive a fork, and the copied record of
+them would make the child wait for ever: the thread that forked goes on alone, with plans made afresh; threads that the
+child starts have whole teams again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mlnet.engines.onednn.library import Library
+
+_state = threading.local()
+_creating = threading.RLock()
+_forks = 0
+
+
+def generation() -> int:
+    """Return a number that is another one in a forked process: plans of before cannot be used any more."""
+    return _forks
+
+
+@contextlib.contextmanager
+def creating() -> Iterator[None]:
+    """Hold the lock that keeps a fork from falling into the middle of the creation of a primitive."""
+    with _creating:
+        yield
+
+
+def prepare(library: Library) -> None:
+    """Give the calling thread a team of one thread for each physical core, or of OMP_NUM_THREADS."""
+    if getattr(_state, "is_ready", False) or not library.has_openmp:
+        return
+    _state.is_ready = True
+    set_threads: Any = library.optional("omp_set_num_threads")
+    if set_threads is None:
+        return
+    set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
+    if getattr(_state, "is_forked", False):
+        set_threads(1)
+    elif not os.environ.get("OMP_NUM_THREADS"):
+        set_threads(physical_cores())
+
+
+def physical_cores() -> int:
+    """Return the number of cores that this process may use, two threads of one core counted once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return max(1, os.cpu_count() or 1)
+    usable = os.sched_getaffinity(0)
+    cores = set()
+    for number in usable:
+        path = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
+        try:
+            cores.add(path.read_text(encoding="ascii").strip())
+        except OSError:
+            return len(usable)
+    return max(1, len(cores))
+
+
+def _before() -> None:
+    _creating.acquire()
+
+
+def _in_parent() -> None:
+    _creating.release()
+
+
+def _in_child() -> None:
+    global _creating, _forks
+    _creating = threading.RLock()
+    _forks += 1
+    _state.is_forked = getattr(_state, "is_ready", False) or getattr(_state, "is_forked", False)
+    _state.is_ready = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
