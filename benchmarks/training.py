@@ -25,6 +25,12 @@ from mlnet.training.loop import Trainer
 from mlnet.training.prepare import initialized, training_data
 
 BATCHES = 20
+COLUMNS = {
+    "numpy": "mlnet numpy",
+    "auto": f"mlnet {select_engine().name}",
+    "eager": "torch eager",
+    "channels-last": "channels-last",
+}
 
 
 def ours(workload: Workload, acceleration: str) -> Callable[[], None]:
@@ -74,8 +80,8 @@ def pytorch(workload: Workload, torch: Any, *, channels_last: bool) -> Callable[
     return step
 
 
-def medians(steps: dict[str, Callable[[], None]], rounds: int, count: int) -> dict[str, float]:
-    """Return the median seconds of a step of each, run in turns."""
+def medians(steps: dict[str, Callable[[], None]], rounds: int, count: int) -> dict[str, list[float]]:
+    """Return the median seconds of a step of each and then those of all rounds, run in turns."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 2):
         for name, step in steps.items():
@@ -84,7 +90,14 @@ def medians(steps: dict[str, Callable[[], None]], rounds: int, count: int) -> di
                 step()
             if number >= 2:  # the first two warm up
                 times[name].append((time.perf_counter() - start) / count)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return {name: [statistics.median(values), *values] for name, values in times.items()}
+
+
+def ratio_of(found: dict[str, list[float]]) -> str:
+    """Return how many times faster than the faster PyTorch we are, the median over the rounds."""
+    peers = [values for name, values in found.items() if name in ("eager", "channels-last")]
+    peer = min(peers, key=lambda values: values[0])
+    return f"{statistics.median(theirs / own for theirs, own in zip(peer[1:], found['auto'][1:], strict=True)):.2f}"
 
 
 def main() -> None:
@@ -101,19 +114,18 @@ def main() -> None:
         print("PyTorch is not installed and left out: pip install torch")
     if torch is not None and arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(f"{'milliseconds a step':<14} {'mlnet numpy':>12} {'torch eager':>12} {'channels-last':>14} {'ratio':>6}")
+    print(f"{'milliseconds a step':<19}" + "".join(f" {title:>13}" for title in (*COLUMNS.values(), "ratio")))
     for name, make in WORKLOADS.items():
         workload = make()
-        steps = {"numpy": ours(workload, "none")}
+        steps = {"numpy": ours(workload, "none"), "auto": ours(workload, "auto")}
         if torch is not None:
             steps["eager"] = pytorch(workload, torch, channels_last=False)
             if len(workload.size) == 3:
                 steps["channels-last"] = pytorch(workload, torch, channels_last=True)
         found = medians(steps, arguments.rounds, arguments.steps)
-        cells = [f"{1000 * found[key]:.2f}" if key in found else "" for key in ("numpy", "eager", "channels-last")]
-        peers = [value for key, value in found.items() if key != "numpy"]
-        ratio = f"{found['numpy'] / min(peers):.2f}" if peers else ""
-        print(f"{name:<19} {cells[0]:>12} {cells[1]:>12} {cells[2]:>14} {ratio:>6}")
+        cells = [f"{1000 * found[key][0]:.2f}" if key in found else "" for key in COLUMNS]
+        ratio = ratio_of(found) if torch is not None else ""
+        print(f"{name:<19}" + "".join(f" {cell:>13}" for cell in (*cells, ratio)), flush=True)
 
 
 if __name__ == "__main__":

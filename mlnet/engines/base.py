@@ -27,7 +27,7 @@ import numpy as np
 from mlnet.errors import NotSupportedError
 
 if TYPE_CHECKING:
-    from mlnet.engines.program import Program
+    from mlnet.engines.program import Program, StepPlan
 
 
 class Operation(NamedTuple):
@@ -115,6 +115,12 @@ class Engine(ABC):
         Nodes keep their names but some may be gone, so that their outputs cannot be looked at.
         """
         return program
+
+    def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
+        """Return what runs a program; without ``is_training`` no `StepPlan.backward` follows."""
+        from mlnet.engines.program import StepPlan
+
+        return StepPlan(self, program)
 
     def operation(self, name: str) -> Operation:
         """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""

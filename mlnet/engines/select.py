@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+from typing import NamedTuple
 
 from mlnet.engines.base import Engine
-from mlnet.errors import NotSupportedError, OptionError
+from mlnet.errors import MissingExtraError, NotSupportedError, OptionError
 
-ENGINES = ("numpy",)
+ENGINES = ("numpy", "onednn")
 """Names that MLNET_ENGINE takes."""
+
+
+class Selection(NamedTuple):
+    """An engine, and why it is not a faster one; '' where it is the fastest that there is."""
+
+    engine: Engine
+    reason: str
 
 
 def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engine:
@@ -23,7 +31,14 @@ def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engi
         For an environment other than 'auto' and 'cpu'.
     OptionError
         Where MLNET_ENGINE names no engine.
+    MissingExtraError
+        Where MLNET_ENGINE names one that cannot be used.
     """
+    return select(acceleration, environment).engine
+
+
+def select(acceleration: str = "auto", environment: str = "auto") -> Selection:
+    """Return the engine with the reason for it, see `select_engine`."""
     wanted = os.environ.get("MLNET_ENGINE")
     if wanted is not None and wanted not in ENGINES:
         raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
@@ -40,4 +55,20 @@ def engine_named(name: str) -> Engine:
     assert name in ENGINES, name
     from mlnet.engines.numpy.engine import NumpyEngine
 
-    return NumpyEngine()
+    reference = NumpyEngine()
+    if wanted == "numpy":
+        return Selection(reference, "MLNET_ENGINE=numpy")
+    if wanted is None and acceleration == "none":
+        return Selection(reference, "Acceleration='none'")
+    from mlnet.engines.onednn.finding import load
+    from mlnet.engines.onednn.library import UnusableError
+
+    try:
+        library = load()
+    except UnusableError as error:
+        if wanted is not None:
+            raise MissingExtraError(f"MLNET_ENGINE=onednn: {error}. Try: pip install mlnet[fast]") from None
+        return Selection(reference, str(error))
+    from mlnet.engines.onednn.engine import OneDnnEngine
+
+    return Selection(OneDnnEngine(library, reference), "")

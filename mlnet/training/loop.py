@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlnet.engines.base import Engine, Workspace
-from mlnet.engines.program import Key, StepPlan
+from mlnet.engines.program import Key
 from mlnet.errors import TrainingError
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
@@ -76,7 +76,7 @@ class Trainer:
         self.history: list[Progress] = []
         self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
         self.count = len(data.predictors)
-        self._plan = StepPlan(engine, engine.fuse(training_program(network)))
+        self._plan = engine.plan(engine.fuse(training_program(network)))
         self._loss_workspace = Workspace()
         self.solver = make_solver(options, self.parameters)
         self.moving = MovingStatistics(network, self._plan)

@@ -188,7 +188,7 @@ def population_statistics(
     One pass with the final parameters and without dropout. The input of a layer is what the layers below put out in
     that pass, in which normalizations are by the mini-batch, as in training. Second moments are divided by the count.
     """
-    plan = StepPlan(engine, statistics_program(network))
+    plan = engine.plan(statistics_program(network), is_training=False)
     return _one_pass(plan, population_nodes(network, plan), values, batches)
 
 
@@ -202,7 +202,7 @@ def exact_population_statistics(
     result: dict[Key, np.ndarray] = {}
     fixed: set[str] = set()
     while True:
-        plan = StepPlan(engine, statistics_program(network, fixed))
+        plan = engine.plan(statistics_program(network, fixed), is_training=False)
         nodes = population_nodes(network, plan)
         number = next((number for number, (_, layer) in nodes.items() if layer.Name not in fixed), None)
         if number is None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlnet.data.inputs import Source
 from mlnet.engines.base import Engine, Workspace
-from mlnet.engines.program import Key, StepPlan
+from mlnet.engines.program import Key
 from mlnet.errors import DataError
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
@@ -93,7 +93,7 @@ class Validator:
     def __init__(
         self, network: Resolved, engine: Engine, objective: Objective, data: DataSet, mini_batch_size: int
     ) -> None:
-        self._plan = StepPlan(engine, engine.fuse(validation_program(network)))
+        self._plan = engine.plan(engine.fuse(validation_program(network)), is_training=False)
         self._objective, self._data, self._size = objective, data, mini_batch_size
 
     def __call__(self, values: Mapping[Key, np.ndarray]) -> Result:

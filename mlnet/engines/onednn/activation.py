@@ -39,24 +39,23 @@ class Activation(LibraryNode):
         self._constants = [
             attributes[constant] if isinstance(constant, str) else constant for constant in self._function.constants
         ]
-        self._layout = self.x.layout
         self._forward = self.describe(
             "eltwise_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
             self._function.algorithm,
-            self._layout,
-            self._layout,
+            self.layout,
+            self.layout,
             *self._constants,
         )
-        output = self.produced(self.x.shape, self._layout)
-        memories = {c.ARG_SRC: self.read(self.x, self._layout, self.steps), c.ARG_DST: output.memory}
+        output = self.produced(self.x.shape, self.layout)
+        memories = {c.ARG_SRC: self.read(self.x, self.layout, self.steps), c.ARG_DST: output.memory}
         self.steps.append(self.context.call(self._forward, memories))
         return output
 
     def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
         """Return the calls of the backward."""
         steps: list[Step] = []
-        layout = self._layout
+        layout = self.layout
         description = self.describe(
             "eltwise_backward", self._function.algorithm, layout, layout, layout, *self._constants, self._forward
         )

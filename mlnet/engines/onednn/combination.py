@@ -13,9 +13,10 @@ from mlnet.engines.onednn.objects import Context, Description, Memory
 from mlnet.engines.onednn.tensors import Copy, Produced, Tensor
 
 
-def add(context: Context, tensors: Sequence[Tensor], steps: list[Step]) -> tuple[Produced, list[Copy]]:
+def add(
+    context: Context, tensors: Sequence[Tensor], steps: list[Step], layout: Description
+) -> tuple[Produced, list[Copy]]:
     """Put into ``steps`` the sum of tensors of one shape; return it, and the copies it needs."""
-    layout = tensors[0].layout
     copies = [tensor.copy(layout) for tensor in tensors]
     steps += [copy.update for copy in copies if copy.is_needed]
     total = Produced(context, tensors[0].shape, layout)
@@ -35,7 +36,7 @@ class Addition(LibraryNode):
         """Put the calls of the forward into ``steps`` and return the output."""
         tensors = [self.tensor(number) for number in range(len(self.operands))]
         require(len({tensor.shape for tensor in tensors}) == 1, "inputs that are repeated along an axis")
-        output, copies = add(self.context, tensors, self.steps)
+        output, copies = add(self.context, tensors, self.steps, self.layout)
         self._copies += copies
         return output
 
@@ -58,12 +59,14 @@ class Concatenation(LibraryNode):
         self._axis_there = 1 if axis == -1 else len(shape) + axis + 1
         sizes = (shape[0], shape[-1], *shape[1:-1])
         count = len(tensors)
-        handles = (c_void_p * count)(*[tensor.layout.handle for tensor in tensors])
-        description = self.describe("concat", context.any(sizes), count, self._axis_there, handles)
+        plain = self.layout == context.plain(self.x.sizes)
+        layouts = [context.plain(tensor.sizes) if plain else tensor.layout for tensor in tensors]
+        handles = (c_void_p * count)(*[layout.handle for layout in layouts])
+        description = self.describe("concat", context.plain(sizes) if plain else context.any(sizes), count, self._axis_there, handles)
         output = self.produced(tuple(shape), description.layout(c.QUERY_DST, sizes))
         memories: dict[int, Memory] = {
-            c.ARG_MULTIPLE_SRC + number: self.read(tensor, tensor.layout, self.steps)
-            for number, tensor in enumerate(tensors)
+            c.ARG_MULTIPLE_SRC + number: self.read(tensor, layout, self.steps)
+            for number, (tensor, layout) in enumerate(zip(tensors, layouts, strict=True))
         }
         self.steps.append(context.call(description, {**memories, c.ARG_DST: output.memory}))
         return output

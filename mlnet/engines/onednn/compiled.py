@@ -13,6 +13,7 @@ from mlnet.engines.onednn.fallback import NumpyNode, OtherWay
 from mlnet.engines.onednn.fusion import PREFIX
 from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.nodes import LibraryNode, Step
+from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Given, Tensor
 from mlnet.engines.program import Key, Node, Program
@@ -44,9 +45,14 @@ class Compiled:
     """One program for one shape of mini-batch.
 
     Nodes are built while the first mini-batch runs, when the shapes and layouts of their inputs are known.
+    ``by_numpy`` has the numbers of nodes that the library is not to compute, and why; a node that turns out to be one
+    is put into it, and `FarFromZeroError` raised: the plan has to be compiled again.
     """
 
-    def __init__(self, library: Library, engine: Engine, program: Program, is_training: bool) -> None:
+    def __init__(
+        self, library: Library, engine: Engine, program: Program, is_training: bool, by_numpy: dict[int, str]
+    ) -> None:
+        self.by_numpy = by_numpy
         self.context = Context(library)
         self._engine, self._program, self._is_training = engine, program, is_training
         self.nodes: list[LibraryNode | NumpyNode] = []
@@ -73,15 +79,23 @@ class Compiled:
         for tensor, array in zip(self._data, data, strict=True):
             tensor.put(array)
         for number in range(len(self._program.nodes) if last is None else last + 1):
-            if number < len(self.nodes):
-                self.nodes[number].forward(generator)
-                continue
-            node = self._built(self._program.nodes[number])
-            node.forward(generator)
-            self.nodes.append(node)
-            self.tensors += node.outputs
+            is_new = number == len(self.nodes)
+            node = self._built(number) if is_new else self.nodes[number]
+            try:
+                node.forward(generator)
+            except FarFromZeroError as error:
+                self.by_numpy[number] = str(error)
+                raise
+            if is_new:
+                self.nodes.append(node)
+                self.tensors += node.outputs
 
-    def _built(self, node: Node) -> LibraryNode | NumpyNode:
+    def _built(self, number: int) -> LibraryNode | NumpyNode:
+        node = self._program.nodes[number]
+        if number in self.by_numpy:
+            return self._by_numpy(NumpyNode, node, self.by_numpy[number])
+        if node.operation == "batch_normalization" and not self._is_training:
+            return self._by_numpy(NumpyNode, node, "statistics of the training set are in double precision")
         rectified = node.operation.startswith(PREFIX)
         builder = BUILDERS.get(node.operation.removeprefix(PREFIX))
         if builder is None:
@@ -155,10 +169,27 @@ class Compiled:
             return tensors[0] if tensors else None
         key = tuple(id(tensor) for tensor in tensors)
         if key not in self._sums:
-            steps: list[Step] = []
-            total, _ = combination.add(self.context, tensors, steps)
-            self._sums[key] = total, steps
+            self._sums[key] = self._built_sum(tensors)
         total, steps = self._sums[key]
         for step in steps:
             step()
         return total
+
+    def _built_sum(self, tensors: list[Tensor]) -> tuple[Tensor, list[Step]]:
+        for layout in (tensors[0].layout, self.context.plain(tensors[0].sizes)):
+            steps: list[Step] = []
+            try:
+                return combination.add(self.context, tensors, steps, layout)[0], steps
+            except RefusedError:
+                continue
+        total = Given(self.context, tensors[0].shape)
+        room = np.empty(tensors[0].shape, np.float32)
+
+        def add() -> None:
+            np.add(tensors[0].array(), tensors[1].array(), out=room)
+            for tensor in tensors[2:]:
+                np.add(room, tensor.array(), out=room)
+
+        add()
+        total.put(room)
+        return total, [add]

@@ -5,8 +5,10 @@ Nothing is loaded before `mlnet.engines.onednn.finding.load` is called, at the f
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
 from typing import Any
 
@@ -74,6 +76,7 @@ _PROTOTYPES = {
     "primitive_attr_set_post_ops": "pp",
     "primitive_attr_destroy": "p",
     "primitive_desc_query": "piip",
+    "primitive_desc_next_impl": "p",
     "primitive_desc_destroy": "p",
     "primitive_create": "op",
     "primitive_execute": "ppip",
@@ -101,6 +104,26 @@ o: where a handle is put; p: a pointer or handle; i, u: an int; n: a size_t; f: 
 """
 
 
+_SPINNING = {"GOMP_SPINCOUNT": "0"}
+"""What GNU OpenMP reads when it is loaded."""
+
+
+@contextlib.contextmanager
+def _threads_that_sleep() -> Iterator[None]:
+    """Let OpenMP, if it is loaded in here, wait asleep at the ends of loops.
+
+    Threads that wait busily take the cores from NumPy's threads and from other programs, and where there are more
+    threads than cores they wait for one another for whole time slices. The user's own setting counts.
+    """
+    chosen = {} if "OMP_WAIT_POLICY" in os.environ else {k: v for k, v in _SPINNING.items() if k not in os.environ}
+    os.environ.update(chosen)
+    try:
+        yield
+    finally:
+        for name in chosen:
+            os.environ.pop(name, None)
+
+
 class Library:
     """A loaded oneDNN 3.x.
 
@@ -118,7 +141,8 @@ class Library:
     def __init__(self, path: str) -> None:
         self.path = path
         try:
-            self._handle = ctypes.CDLL(path)
+            with _threads_that_sleep():
+                self._handle = ctypes.CDLL(path)
         except OSError as error:
             raise UnusableError(f"{path} cannot be loaded: {error}") from None
         version = self._version()

@@ -36,7 +36,7 @@ class FullyConnected(LibraryNode):
         self._forward = self.describe(
             "inner_product_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
-            self._source_layout(),
+            self.layout,
             context.any(self._weights_layout.dims),
             self._bias_layout,
             self._flat,
@@ -52,9 +52,6 @@ class FullyConnected(LibraryNode):
         assert len(shape) == len(self.x.sizes)
         return output
 
-    def _source_layout(self) -> Description:
-        return self.context.any(self.x.sizes)
-
     def _matrix(self, layout: Description, steps: list[Step]) -> Memory:
         return self.read(self._weights, layout, steps, counts=False)
 
@@ -67,7 +64,7 @@ class FullyConnected(LibraryNode):
         if wanted[1] or wanted[2]:
             description = self.describe(
                 "inner_product_backward_weights",
-                context.any(self.x.sizes),
+                self.layout,
                 context.any(sizes),
                 self._bias_layout,
                 self._flat,
@@ -87,7 +84,7 @@ class FullyConnected(LibraryNode):
             gradients[1:] = [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
         if wanted[0]:
             description = self.describe(
-                "inner_product_backward_data", context.any(self.x.sizes), context.any(sizes), self._flat, self._forward
+                "inner_product_backward_data", self.layout, context.any(sizes), self._flat, self._forward
             )
             d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
             memories = {

@@ -51,18 +51,35 @@ class LibraryNode(ABC):
     ------
     RefusedError
         Where the library does not compute it.
+
+    Notes
+    -----
+    ``layout`` is what the first input is to be read in, where the library does not choose.
     """
 
     reason = ""
 
     def __init__(self, context: Context, node: Node, operands: Sequence[Operand], is_training: bool) -> None:
         self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
-        self.steps: list[Step] = []
         self.saved: Any = None
-        self.implementations: list[str] = []
-        self._copies: list[Copy] = []
         self._backwards: dict[tuple[int, tuple[bool, ...]], Backward] = {}
-        (self.output,) = (self.build(**node.attributes),)
+        self.output = self._built()
+
+    def _built(self) -> Tensor:
+        """Build for the layout of the input, or where the library refuses that for channels last."""
+        plain = self.context.plain(self.x.sizes)
+        refused: RefusedError | None = None
+        for layout in [plain] if self.x.layout == plain else [self.x.layout, plain]:
+            self.layout = layout
+            self.steps: list[Step] = []
+            self.implementations: list[str] = []
+            self._copies: list[Copy] = []
+            try:
+                return self.build(**self.node.attributes)
+            except RefusedError as error:
+                refused = refused or error
+        assert refused is not None
+        raise refused
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:

@@ -142,19 +142,36 @@ def address_of(array: np.ndarray) -> int:
 class PrimitiveDescription:
     """A primitive descriptor: which computation, for which layouts.
 
-    ``create`` is the name of the function after ``dnnl_`` and before ``_primitive_desc_create``.
+    ``create`` is the name of the function after ``dnnl_`` and before ``_primitive_desc_create``. ``prefer`` is how the
+    name of the implementation begins that is taken if there is one, instead of the library's first choice.
     """
 
     __slots__ = ("_handle", "implementation", "library")
 
-    def __init__(self, library: Library, create: str, *arguments: Any) -> None:
+    def __init__(self, library: Library, create: str, *arguments: Any, prefer: str = "") -> None:
         self.library = library
-        with creating():
-            handle = library.new(f"{create}_primitive_desc_create", *arguments)
-        self._handle = Handle(library, handle, "primitive_desc_destroy")
-        self.implementation = library.implementation(handle)
+        self._handle, self.implementation = self._created(create, arguments)
+        if prefer and not self.implementation.startswith(prefer):
+            self._look_for(prefer, create, arguments)
         if self.implementation.startswith("ref"):
             raise RefusedError(f"oneDNN: only a slow reference implementation of {create} for these sizes.")
+
+    def _created(self, create: str, arguments: tuple[Any, ...]) -> tuple[Handle, str]:
+        library = self.library
+        with creating():
+            handle = library.new(f"{create}_primitive_desc_create", *arguments)
+        return Handle(library, handle, "primitive_desc_destroy"), library.implementation(handle)
+
+    def _look_for(self, prefer: str, create: str, arguments: tuple[Any, ...]) -> None:
+        """Take the implementation whose name begins with ``prefer`` if there is one."""
+        handle, implementation = self._created(create, arguments)
+        try:
+            while not implementation.startswith(prefer):
+                self.library.call("primitive_desc_next_impl", handle.handle)
+                implementation = self.library.implementation(handle.handle)
+        except RefusedError:
+            return
+        self._handle, self.implementation = handle, implementation
 
     @property
     def handle(self) -> int:
@@ -222,11 +239,14 @@ class Context:
         """Return a layout by its strides."""
         return Description.strided(self.library, sizes, strides)
 
-    def describe(self, create: str, *arguments: Any, attributes: Attributes | None = None) -> PrimitiveDescription:
+    def describe(
+        self, create: str, *arguments: Any, attributes: Attributes | None = None, prefer: str = ""
+    ) -> PrimitiveDescription:
         """Return the primitive descriptor of a computation; engine and attributes are put in."""
         given = [argument.handle if hasattr(argument, "handle") else argument for argument in arguments]
         engine = self.library.engine
-        return PrimitiveDescription(self.library, create, engine, *given, (attributes or self.attributes).handle)
+        handle = (attributes or self.attributes).handle
+        return PrimitiveDescription(self.library, create, engine, *given, handle, prefer=prefer)
 
     def reorder(self, source: Description, target: Description) -> PrimitiveDescription:
         """Return the primitive descriptor that copies from one layout to another."""

@@ -12,6 +12,7 @@ from mlnet.engines.base import Engine
 from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.library import Library, RefusedError
+from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.tensors import Tensor
 from mlnet.engines.program import Data, Key, Program, StepPlan
 
@@ -29,6 +30,7 @@ class OneDnnPlan(StepPlan):
         super().__init__(engine, program)
         self._engine, self._library, self._is_training = engine, library, is_training
         self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
+        self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
         self._generation = teams.generation()
         self._active: Compiled | None = None
@@ -63,13 +65,28 @@ class OneDnnPlan(StepPlan):
     ) -> np.ndarray:
         self._data_lengths = [None] * len(data)
         with self._running():
-            compiled = self._compiled_for(self._key(data))
-            compiled.forward(data, parameters, generator, last)
+            compiled = self._run(data, parameters, generator, last)
         self._active = compiled
         self.values = Values(compiled.tensors)  # type: ignore[assignment]
         self.saved = [node.saved for node in compiled.nodes]
         self.lengths = [None] * len(compiled.tensors)
         return self.output(data, 0) if last is None else self.values[self.program.first_values[last]]
+
+    def _run(
+        self,
+        data: list[np.ndarray],
+        parameters: Mapping[Key, np.ndarray],
+        generator: np.random.Generator | None,
+        last: int | None,
+    ) -> Compiled:
+        while True:
+            compiled = self._compiled_for(self._key(data))
+            try:
+                compiled.forward(data, parameters, generator, last)
+            except FarFromZeroError:  # a node more is NumPy's now
+                self._compiled.clear()
+            else:
+                return compiled
 
     @staticmethod
     def _key(data: list[np.ndarray]) -> tuple[Any, ...]:
@@ -100,8 +117,11 @@ class OneDnnPlan(StepPlan):
         else:
             while len(self._compiled) >= _KEPT:
                 self._compiled.popitem(last=False)
-            self._compiled[key] = Compiled(self._library, self._engine, self.program, self._is_training)
+            self._compiled[key] = self._compile()
         return self._compiled[key]
+
+    def _compile(self) -> Compiled:
+        return Compiled(self._library, self._engine, self.program, self._is_training, self._by_numpy)
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False

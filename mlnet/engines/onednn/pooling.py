@@ -34,7 +34,7 @@ class Pooling(LibraryNode):
         self._algorithm = algorithm
         self._geometry = [dims(stride), dims(size), dims([0] * len(size)), dims(before), dims(after)]
         sizes = (*x.sizes[:2], *spatial)
-        layout = x.layout
+        layout = self.layout
         self._forward = self.describe(
             "pooling_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
@@ -57,12 +57,12 @@ class Pooling(LibraryNode):
         description = self.describe(
             "pooling_backward",
             self._algorithm,
-            context.any(self.x.sizes),
+            self.layout,
             layout,
             *self._geometry,
             self._forward,
         )
-        d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+        d_x = self.produced(self.x.shape, self.layout)
         memories = {c.ARG_DIFF_DST: self.read(d_output, layout, steps), c.ARG_DIFF_SRC: d_x.memory}
         if self._workspace is not None:
             memories[c.ARG_WORKSPACE] = self._workspace
