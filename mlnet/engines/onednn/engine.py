@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from mlnet.engines.base import Engine, Loss, Operation
-from mlnet.engines.onednn import fusion, teams
+from mlnet.engines.onednn import fusion
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.program import Program, StepPlan
@@ -38,12 +38,9 @@ class OneDnnEngine(Engine):
         """The losses of the fallback, by name."""
         return self._fallback.losses
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> AbstractContextManager[None]:
         """Return a context in which a plan runs one pass."""
-        teams.prepare(self.library)
-        with self._fallback.running():
-            yield
+        return self._fallback.running()
 
     def fuse(self, program: Program) -> Program:
         """Return the program with ReLU merged into normalizations and convolutions."""

@@ -104,13 +104,13 @@ o: where a handle is put; p: a pointer or handle; i, u: an int; n: a size_t; f: 
 """
 
 
-_SPINNING = {"GOMP_SPINCOUNT": "0"}
-"""What GNU OpenMP reads when it is loaded."""
+_SPINNING = {"GOMP_SPINCOUNT": "1000"}
+"""What GNU OpenMP reads when it is loaded: rounds of busy waiting, these take some ten microseconds."""
 
 
 @contextlib.contextmanager
 def _threads_that_sleep() -> Iterator[None]:
-    """Let OpenMP, if it is loaded in here, wait asleep at the ends of loops.
+    """Let OpenMP, if it is loaded in here, soon fall asleep while it waits at the ends of loops.
 
     Threads that wait busily take the cores from NumPy's threads and from other programs, and where there are more
     threads than cores they wait for one another for whole time slices. The user's own setting counts.

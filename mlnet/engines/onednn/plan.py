@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.tensors import Tensor
 from mlnet.engines.program import Data, Key, Program, StepPlan
+
+_SMALL = 1 << 24
+"""Multiplications of a pass below which one thread is as fast as several: they would mostly wait for one another."""
 
 _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
@@ -34,6 +38,7 @@ class OneDnnPlan(StepPlan):
         self._refused: dict[tuple[Any, ...], str] = {}
         self._generation = teams.generation()
         self._active: Compiled | None = None
+        self._threads: int | None = None
         self.whole_reason = ""
 
     def forward(
@@ -79,6 +84,8 @@ class OneDnnPlan(StepPlan):
         generator: np.random.Generator | None,
         last: int | None,
     ) -> Compiled:
+        self._threads = 1 if self._work(data, parameters) < _SMALL else None
+        teams.use(self._library, self._threads)
         while True:
             compiled = self._compiled_for(self._key(data))
             try:
@@ -87,6 +94,14 @@ class OneDnnPlan(StepPlan):
                 self._compiled.clear()
             else:
                 return compiled
+
+    def _work(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray]) -> int:
+        """Return at most how many multiplications a pass takes; layers that enlarge images are left out of account."""
+        work = 0
+        for node in self.program.nodes:
+            positions = 1 if node.operation == "fully_connected" else prod(data[0].shape[1:-1])
+            work += positions * sum(parameters[node.name, name].size for name in node.parameters)
+        return work * len(data[0])
 
     @staticmethod
     def _key(data: list[np.ndarray]) -> tuple[Any, ...]:
@@ -130,6 +145,7 @@ class OneDnnPlan(StepPlan):
         if self._active is None:
             return super().backward(d_output, wanted, want_input)
         given = [d_output] if isinstance(d_output, np.ndarray) else d_output
+        teams.use(self._library, self._threads)
         with self._running():
             return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
 

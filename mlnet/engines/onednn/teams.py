@@ -12,6 +12,7 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,29 @@ def creating() -> Iterator[None]:
         yield
 
 
-def prepare(library: Library) -> None:
-    """Give the calling thread a team of one thread for each physical core, or of OMP_NUM_THREADS."""
-    if getattr(_state, "is_ready", False) or not library.has_openmp:
+def use(library: Library, threads: int | None = None) -> None:
+    """Let the calling thread use so many threads, by default one for each physical core, or OMP_NUM_THREADS.
+
+    In a process that was forked after the library had worked, the thread that forked stays alone.
+    """
+    if not library.has_openmp:
         return
-    _state.is_ready = True
-    set_threads: Any = library.optional("omp_set_num_threads")
-    if set_threads is None:
-        return
-    set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
     if getattr(_state, "is_forked", False):
-        set_threads(1)
-    elif not os.environ.get("OMP_NUM_THREADS"):
-        set_threads(physical_cores())
+        threads = 1
+    elif threads is None:
+        threads = _default()
+    if threads != getattr(_state, "threads", None):
+        set_threads: Any = library.optional("omp_set_num_threads")
+        if set_threads is not None:
+            set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
+            set_threads(threads)
+        _state.threads = threads
+
+
+@lru_cache(maxsize=1)
+def _default() -> int:
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() and int(first) > 0 else physical_cores()
 
 
 def physical_cores() -> int:
@@ -76,8 +87,8 @@ def _in_child() -> None:
     global _creating, _forks
     _creating = threading.RLock()
     _forks += 1
-    _state.is_forked = getattr(_state, "is_ready", False) or getattr(_state, "is_forked", False)
-    _state.is_ready = False
+    _state.is_forked = getattr(_state, "threads", None) is not None or getattr(_state, "is_forked", False)
+    _state.threads = None
 
 
 if hasattr(os, "register_at_fork"):
