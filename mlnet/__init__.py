@@ -96,6 +96,7 @@ _NAMES_OF = {
     "models.unet": "unet3dLayers unetLayers",
     "network.analyze": "NetworkAnalysis analyzeNetwork",
     "network.assemble": "assembleNetwork",
+    "network.engine_info": "engineInfo",
     "network.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",

@@ -96,6 +96,11 @@ class Engine(ABC):
     name: str
 
     @property
+    def description(self) -> str:
+        """The name for people, with the version."""
+        return f"NumPy {np.__version__}"
+
+    @property
     @abstractmethod
     def operations(self) -> Mapping[str, Operation]:
         """The operations that this engine has, by name."""

@@ -71,6 +71,21 @@ class Program:
         return tuple(number for number, node in enumerate(self.nodes) for _ in range(node.outputs))
 
 
+@dataclass(frozen=True)
+class Report:
+    """Which engine runs a node, why it is not a faster one, and how often values change their layout for it.
+
+    ``reorders`` counts copies of whole values in one step, ``implementations`` names what runs.
+    """
+
+    name: str
+    operation: str
+    engine: str
+    reason: str = ""
+    reorders: int = 0
+    implementations: tuple[str, ...] = ()
+
+
 Data = np.ndarray | Sequence[np.ndarray]
 """A mini-batch, or one for each input of a network."""
 
@@ -189,6 +204,10 @@ class StepPlan:
                     if d_parameter is not None:
                         gradients[node.name, parameter] = d_parameter
         return gradients, d_values.get(-1)
+
+    def report(self) -> list[Report]:
+        """Return for each node how the last mini-batch was computed."""
+        return [Report(node.name, node.operation, "numpy") for node in self.program.nodes]
 
     def _schedule(self, wanted: frozenset[Key], want_input: bool) -> list[tuple[int, tuple[bool, ...]]]:
         """Return the nodes to go back through, last one first, and which gradients each has to give."""

@@ -52,7 +52,7 @@ class Run:
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
         self._predictors = predictors_for(network, X, self._where, kept_steps(options))
-        self._plan = engine.plan(prediction_program(network, ends), is_training=False)
+        self._plan = engine.plan(engine.fuse(prediction_program(network, ends)), is_training=False)
         self._values = parameter_values(network.layers)
         self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
         self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}

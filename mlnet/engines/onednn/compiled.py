@@ -16,7 +16,7 @@ from mlnet.engines.onednn.nodes import LibraryNode, Step
 from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Given, Tensor
-from mlnet.engines.program import Key, Node, Program
+from mlnet.engines.program import Key, Node, Program, Report
 
 Schedule = Sequence[tuple[int, tuple[bool, ...]]]
 
@@ -143,6 +143,24 @@ class Compiled:
                     gradients[node.name, node.parameters[place - len(node.inputs)]] = result
         d_data = self._sum(found.get(-1, []))
         return gradients, None if d_data is None else d_data.array()
+
+    def report(self) -> list[Report]:
+        """Return for each node who computes it, why not the library, and the copies between layouts."""
+        found = []
+        for number, node in enumerate(self.nodes):
+            other = self._other_ways.get(number)
+            reasons = [each for each in (node.reason, other.reason if other else "") if each]
+            found.append(
+                Report(
+                    node.node.name,
+                    node.node.operation,
+                    "numpy" if node.reason else "onednn" if other is None else "onednn, numpy",
+                    "; ".join(reasons),
+                    node.reorders + (other.reorders if other else 0),
+                    tuple(node.implementations),
+                )
+            )
+        return found
 
     def _node_backward(
         self, number: int, d_values: list[Tensor | None], wanted: tuple[bool, ...]

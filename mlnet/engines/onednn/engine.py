@@ -29,6 +29,11 @@ class OneDnnEngine(Engine):
         self._operations = fusion.with_rectified(fallback.operations)
 
     @property
+    def description(self) -> str:
+        """The name for people, with the version."""
+        return f"oneDNN {self.library.version}"
+
+    @property
     def operations(self) -> Mapping[str, Operation]:
         """The operations of the fallback, by name: those that are called one by one."""
         return self._operations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -15,7 +16,7 @@ from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.tensors import Tensor
-from mlnet.engines.program import Data, Key, Program, StepPlan
+from mlnet.engines.program import Data, Key, Program, Report, StepPlan
 
 _SMALL = 1 << 24
 """Multiplications of a pass below which one thread is as fast as several: they would mostly wait for one another."""
@@ -148,6 +149,12 @@ class OneDnnPlan(StepPlan):
         teams.use(self._library, self._threads)
         with self._running():
             return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
+
+    def report(self) -> list[Report]:
+        """Return for each node how the last mini-batch was computed."""
+        if self._active is None:
+            return [replace(each, reason=self.whole_reason) for each in super().report()]
+        return self._active.report()
 
 
 class Values(Sequence[np.ndarray]):
