@@ -23,12 +23,12 @@ _STEPS = 2
 """Time steps of the sequences that are tried."""
 
 
-def engineInfo(  # noqa: N802 - MATLAB's spelling
+def engineInfo(
     net: Any,
     *,
-    MiniBatchSize: int = 128,  # noqa: N803
-    Acceleration: str = "auto",  # noqa: N803
-    Training: bool = False,  # noqa: N803
+    MiniBatchSize: int = 128,
+    Acceleration: str = "auto",
+    Training: bool = False,
 ) -> DataTable:
     """Return which engine computes which operation of a network, and why it is not a faster one.
 
@@ -61,8 +61,8 @@ def engineInfo(  # noqa: N802 - MATLAB's spelling
 
     Notes
     -----
-    Without a model in MATLAB. The engine is the fastest one that is installed (``pip install mlnet[fast]``); the
-    environment variable MLNET_ENGINE, 'numpy' or 'onednn', overrides it, and MLNET_ONEDNN names the file of the library.
+    Without a model in MATLAB. The engine is the fastest one that is installed (``pip install mlnet[fast]``). The
+    environment variable MLNET_ENGINE, 'numpy' or 'onednn', overrides it; MLNET_ONEDNN names the file of the library.
 
     Examples
     --------
@@ -72,7 +72,9 @@ def engineInfo(  # noqa: N802 - MATLAB's spelling
     (['fc', 'relu'], ['fully_connected', 'relu'], "Acceleration='none'")
     """
     if isinstance(MiniBatchSize, bool) or not isinstance(MiniBatchSize, int) or MiniBatchSize < 1:
-        raise OptionError(f"engineInfo: MiniBatchSize needs to be a positive integer, but is {describe(MiniBatchSize)}.")
+        raise OptionError(
+            f"engineInfo: MiniBatchSize needs to be a positive integer, but is {describe(MiniBatchSize)}."
+        )
     if Acceleration not in ("auto", "none"):
         raise OptionError(f"engineInfo: Acceleration needs to be 'auto' or 'none', but is {describe(Acceleration)}.")
     engine, reason = select(Acceleration)

@@ -62,7 +62,9 @@ class Concatenation(LibraryNode):
         plain = self.layout == context.plain(self.x.sizes)
         layouts = [context.plain(tensor.sizes) if plain else tensor.layout for tensor in tensors]
         handles = (c_void_p * count)(*[layout.handle for layout in layouts])
-        description = self.describe("concat", context.plain(sizes) if plain else context.any(sizes), count, self._axis_there, handles)
+        description = self.describe(
+            "concat", context.plain(sizes) if plain else context.any(sizes), count, self._axis_there, handles
+        )
         output = self.produced(tuple(shape), description.layout(c.QUERY_DST, sizes))
         memories: dict[int, Memory] = {
             c.ARG_MULTIPLE_SRC + number: self.read(tensor, layout, self.steps)

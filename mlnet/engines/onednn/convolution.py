@@ -56,14 +56,10 @@ class Convolution(LibraryNode):
             *self._geometry,
             attributes=Attributes(context.library, rectified),
         )
-        output = self.produced(
-            (shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes)
-        )
+        output = self.produced((shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes))
         source = self.read(self.x, self._forward.layout(c.QUERY_SRC, self.x.sizes), self.steps)
         matrix = self._weights_as(self._forward.layout(c.QUERY_WEIGHTS, self._weights_layout.dims), self.steps)
-        memories = {
-            c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory, c.ARG_DST: output.memory
-        }
+        memories = {c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory, c.ARG_DST: output.memory}
         self.steps.append(context.call(self._forward, memories))
         return output
 
@@ -117,9 +113,7 @@ class Convolution(LibraryNode):
 
     def _before_relu(self, d_output: Tensor, steps: list[Step]) -> Tensor:
         layout = self.output.layout
-        same = self.describe(
-            "eltwise_forward", c.FORWARD_TRAINING, c.ELTWISE_RELU_BY_OUTPUT, layout, layout, 0.0, 0.0
-        )
+        same = self.describe("eltwise_forward", c.FORWARD_TRAINING, c.ELTWISE_RELU_BY_OUTPUT, layout, layout, 0.0, 0.0)
         description = self.describe(
             "eltwise_backward", c.ELTWISE_RELU_BY_OUTPUT, layout, layout, layout, 0.0, 0.0, same
         )

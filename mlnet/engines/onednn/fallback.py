@@ -34,6 +34,7 @@ class NumpyNode:
         self.outputs: tuple[Tensor, ...] = ()
         self.saved: Any = None
         self._gradients: dict[int, Given] = {}
+        self._blocked_gradients = 0
 
     def forward(self, generator: np.random.Generator | None) -> None:
         """Compute the outputs."""
@@ -54,6 +55,7 @@ class NumpyNode:
         self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]
     ) -> Sequence[Tensor | np.ndarray | None]:
         """Compute the gradients that are wanted."""
+        self._blocked_gradients = sum(tensor is not None and tensor.is_blocked for tensor in d_outputs)
         arrays = tuple(None if tensor is None else tensor.array() for tensor in d_outputs)
         results = self._operation.backward(
             self.saved,
@@ -74,8 +76,9 @@ class NumpyNode:
 
     @property
     def reorders(self) -> int:
-        """The number of inputs that have to be copied out of a layout of the library."""
-        return sum(isinstance(operand, Tensor) and operand.is_blocked for operand in self.operands)
+        """The number of inputs and gradients that have to be copied out of a layout of the library."""
+        blocked = sum(isinstance(operand, Tensor) and operand.is_blocked for operand in self.operands)
+        return blocked + self._blocked_gradients
 
 
 class OtherWay(NumpyNode):

@@ -58,6 +58,8 @@ class LibraryNode(ABC):
     """
 
     reason = ""
+    build: Callable[..., Tensor]
+    """Takes the attributes of the node, puts the calls of the forward into ``steps`` and returns the output."""
 
     def __init__(self, context: Context, node: Node, operands: Sequence[Operand], is_training: bool) -> None:
         self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
@@ -85,10 +87,6 @@ class LibraryNode(ABC):
     def outputs(self) -> tuple[Tensor, ...]:
         """What the node puts out."""
         return (self.output,)
-
-    @abstractmethod
-    def build(self, **attributes: Any) -> Tensor:
-        """Put the calls of the forward into ``steps`` and return the output."""
 
     @abstractmethod
     def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:

@@ -12,7 +12,6 @@ from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
 from mlnet.engines.onednn.objects import Memory
 from mlnet.engines.onednn.tensors import Tensor
 
-
 _PREFERRED = "bnorm_tbb_jit"
 """An implementation whose threads do not wait for one another inside: a few percent slower on idle cores, but many
 times faster than the library's first choice where other programs want the cores too."""
@@ -113,7 +112,7 @@ class BatchNormalization(LibraryNode):
         if self._workspace is not None:
             memories[c.ARG_WORKSPACE] = self._workspace
         steps.append(context.call(description, memories))
-        found = [d_x, d_offset, d_scale, None, None]
+        found: list[Tensor | np.ndarray | None] = [d_x, d_offset, d_scale, None, None]
         return Backward(steps, [array if want else None for array, want in zip(found, wanted, strict=False)])
 
 

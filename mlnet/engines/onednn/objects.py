@@ -48,7 +48,7 @@ class Description:
     @classmethod
     def plain(cls, library: Library, sizes: Sequence[int]) -> Description:
         """Return the layout (N, ..., C), channels last, of sizes (N, C, ...)."""
-        n, channels, *spatial = sizes
+        channels, *spatial = sizes[1:]
         strides = [1] * len(spatial)
         step = channels
         for axis in range(len(spatial) - 1, -1, -1):
@@ -65,9 +65,7 @@ class Description:
     def part(self, sizes: Sequence[int], offsets: Sequence[int]) -> Description:
         """Return the description of a part of this memory."""
         name = "memory_desc_create_submemory"
-        return Description(
-            self.library, self.library.new(name, self.handle, dims(sizes), dims(offsets)), tuple(sizes)
-        )
+        return Description(self.library, self.library.new(name, self.handle, dims(sizes), dims(offsets)), tuple(sizes))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Description) and self.library.are_equal(self.handle, other.handle)
@@ -219,7 +217,9 @@ class Context:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._stream = Handle(library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy")
+        self._stream = Handle(
+            library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy"
+        )
         self.stream = self._stream.handle
         self.step = 0
         self.attributes = Attributes(library)
@@ -285,7 +285,9 @@ class Call:
         self._handle = ctypes.c_void_p(primitive)
         self._stream = ctypes.c_void_p(context.stream)
         self._count = len(memories)
-        self._arguments = (Argument * self._count)(*[(number, memory.handle) for number, memory in memories.items()])
+        self._arguments = (Argument * self._count)(
+            *[Argument(number, memory.handle) for number, memory in memories.items()]
+        )
         self._keep = (description, tuple(memories.values()), context)
         self._execute = library.execute
 

@@ -114,7 +114,9 @@ class OneDnnPlan(StepPlan):
             return "sequences"
         if any(array.dtype != np.float32 for array in data):
             return f"data of type {data[0].dtype}"
-        if any(parameters[node.name, name].dtype != np.float32 for node in self.program.nodes for name in node.parameters):
+        if any(
+            parameters[node.name, name].dtype != np.float32 for node in self.program.nodes for name in node.parameters
+        ):
             return "parameters that are not float32"
         if any(array.size == 0 for array in data):
             return "no observations"

@@ -18,9 +18,7 @@ class Pooling(LibraryNode):
 
     algorithm = c.POOLING_MAX
 
-    def pool(
-        self, size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], algorithm: int
-    ) -> Tensor:
+    def pool(self, size: tuple[int, ...], stride: tuple[int, ...], padding: tuple[int, ...], algorithm: int) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         context, x = self.context, self.x
         before, after = padding[::2], padding[1::2]
@@ -92,9 +90,7 @@ class AveragePooling(Pooling):
     ) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         counts = padding_value != "mean" and any(padding)
-        return self.pool(
-            pool_size, stride, padding, c.POOLING_AVERAGE_WITH_BORDER if counts else c.POOLING_AVERAGE
-        )
+        return self.pool(pool_size, stride, padding, c.POOLING_AVERAGE_WITH_BORDER if counts else c.POOLING_AVERAGE)
 
 
 class GlobalAveragePooling(Pooling):

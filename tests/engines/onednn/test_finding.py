@@ -163,7 +163,9 @@ def test_statuses_become_errors():
     for status in (2, 3, 4):
         assert isinstance(failure("x", status), RefusedError)
     assert isinstance(failure("x", 5), LibraryError)
-    assert "status 99" in str(failure("some_function", 99)) and "dnnl_some_function" in str(failure("some_function", 99))
+    assert "status 99" in str(failure("some_function", 99)) and "dnnl_some_function" in str(
+        failure("some_function", 99)
+    )
 
 
 @needs_onednn

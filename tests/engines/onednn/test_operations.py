@@ -94,9 +94,7 @@ def names(count: int, operation: str) -> tuple[str, ...]:
 def test_forward_and_gradients_are_those_of_numpy(operation, shape, attributes, parameters, blocked):
     generator = np.random.default_rng(1)
     node = Node("op", operation, (0 if blocked else -1,), names(len(parameters), operation), attributes)
-    values = {
-        ("op", name): numbers(generator, size) for name, size in zip(node.parameters, parameters, strict=True)
-    }
+    values = {("op", name): numbers(generator, size) for name, size in zip(node.parameters, parameters, strict=True)}
     nodes = [node]
     if blocked:
         if len(shape) != 4:
@@ -170,10 +168,10 @@ def test_a_relu_behind_a_convolution_is_merged(operation, shape, parameters, att
     from engines.onednn.support import engine
 
     generator = np.random.default_rng(3)
-    program = Program(
-        (Node("conv", operation, (-1,), ("Weights", "Bias"), attributes), Node("relu", "relu", (0,)))
-    )
-    values = {("conv", name): numbers(generator, size) for name, size in zip(("Weights", "Bias"), parameters, strict=True)}
+    program = Program((Node("conv", operation, (-1,), ("Weights", "Bias"), attributes), Node("relu", "relu", (0,))))
+    values = {
+        ("conv", name): numbers(generator, size) for name, size in zip(("Weights", "Bias"), parameters, strict=True)
+    }
     fused = engine().fuse(program)
     assert [node.operation for node in fused.nodes] == [f"rectified_{operation}"]
     x = numbers(generator, shape)
