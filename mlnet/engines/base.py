@@ -122,7 +122,10 @@ class Engine(ABC):
         return program
 
     def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
-        """Return what runs a program; without ``is_training`` no `StepPlan.backward` follows."""
+        """Return what runs a program; without ``is_training`` no `StepPlan.backward` follows.
+
+        What a plan puts out is valid as long as the plan is there.
+        """
         from mlnet.engines.program import StepPlan
 
         return StepPlan(self, program)

@@ -67,9 +67,9 @@ def engineInfo(
     Examples
     --------
     >>> from mlnet import *
-    >>> info = engineInfo([featureInputLayer(4), fullyConnectedLayer(3), reluLayer], Acceleration='none')
+    >>> info = engineInfo([featureInputLayer(4), fullyConnectedLayer(3), regressionLayer], Acceleration='none')
     >>> info.Layer, info.Operation, info.Reason[0]
-    (['fc', 'relu'], ['fully_connected', 'relu'], "Acceleration='none'")
+    (['fc'], ['fully_connected'], "Acceleration='none'")
     """
     if isinstance(MiniBatchSize, bool) or not isinstance(MiniBatchSize, int) or MiniBatchSize < 1:
         raise OptionError(

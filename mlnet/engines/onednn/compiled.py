@@ -144,6 +144,15 @@ class Compiled:
         d_data = self._sum(found.get(-1, []))
         return gradients, None if d_data is None else d_data.array()
 
+    def close(self) -> None:
+        """Take everything apart, so that memory is free at once: nodes and their steps refer to one another."""
+        for node in [*self.nodes, *self._other_ways.values()]:
+            vars(node).clear()
+        self.context.forgetters.clear()
+        for held in (self.nodes, self.tensors, self._data, self._other_ways, self._sums, self._d_outputs):
+            held.clear()
+        self._d_operands.clear()
+
     def report(self) -> list[Report]:
         """Return for each node who computes it, why not the library, and the copies between layouts."""
         found = []

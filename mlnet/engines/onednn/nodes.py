@@ -163,7 +163,7 @@ class LibraryNode(ABC):
         target = Memory(layout, array)
         if chosen == layout:
             return target, [], array
-        memory = Memory.allocated(chosen)
+        memory = self.context.memory(chosen)
         call = self.context.call(self.context.reorder(chosen, layout), {c.ARG_SRC: memory, c.ARG_DST: target})
         return memory, [call], array
 
@@ -178,7 +178,7 @@ class LibraryNode(ABC):
         layout = description.description(c.QUERY_WORKSPACE)
         if layout is None:
             return None
-        memories[c.ARG_WORKSPACE] = Memory.allocated(layout)
+        memories[c.ARG_WORKSPACE] = self.context.memory(layout)
         return memories[c.ARG_WORKSPACE]
 
     def produced(self, shape: tuple[int, ...], layout: Description | None = None) -> Produced:

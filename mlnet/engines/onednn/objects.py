@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -224,8 +224,21 @@ class Context:
         self.step = 0
         self.attributes = Attributes(library)
         self.parameters: Mapping[Any, np.ndarray] = {}
+        self.allocated = 0
+        self.forgetters: list[Callable[[], None]] = []
         self._scratch = zeros(0)
         self._scratchpads: list[Memory] = []
+
+    def forget(self) -> None:
+        """Let go of all arrays that were put in."""
+        self.parameters = {}
+        for forget in self.forgetters:
+            forget()
+
+    def memory(self, layout: Description) -> Memory:
+        """Return new memory, all zeros, that is counted in ``allocated``."""
+        self.allocated += layout.size
+        return Memory.allocated(layout)
 
     def any(self, sizes: Sequence[int]) -> Description:
         """Return sizes whose layout the library is to choose."""

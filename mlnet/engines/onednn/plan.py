@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.base import Engine
-from mlnet.engines.onednn import teams
+from mlnet.engines.onednn import spares, teams
 from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.normalization import FarFromZeroError
@@ -35,6 +36,8 @@ class OneDnnPlan(StepPlan):
         super().__init__(engine, program)
         self._engine, self._library, self._is_training = engine, library, is_training
         self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
+        self._keys: dict[Any, Hashable] = {}
+        weakref.finalize(self, spares.give, self._compiled, self._keys).atexit = False
         self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
         self._generation = teams.generation()
@@ -59,7 +62,7 @@ class OneDnnPlan(StepPlan):
                 return self._forward(data, parameters, generator, last)
             except RefusedError as error:
                 self.whole_reason = self._refused[self._key(data)] = str(error)
-                self._compiled.pop(self._key(data), None)
+                self._drop()
         return super().forward(x, parameters, generator, last, lengths)
 
     def _forward(
@@ -92,7 +95,7 @@ class OneDnnPlan(StepPlan):
             try:
                 compiled.forward(data, parameters, generator, last)
             except FarFromZeroError:  # a node more is NumPy's now
-                self._compiled.clear()
+                self._drop()
             else:
                 return compiled
 
@@ -126,20 +129,30 @@ class OneDnnPlan(StepPlan):
                 return "data that are not finite"
         return self._refused.get(self._key(data), "")
 
+    def _drop(self) -> None:
+        for compiled in self._compiled.values():
+            compiled.close()
+        self._compiled.clear()
+
     def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
         if self._generation != teams.generation():  # in a forked process
-            self._compiled.clear()
+            self._drop()
             self._generation = teams.generation()
         if key in self._compiled:
             self._compiled.move_to_end(key)
         else:
             while len(self._compiled) >= _KEPT:
-                self._compiled.popitem(last=False)
-            self._compiled[key] = self._compile()
+                self._compiled.popitem(last=False)[1].close()
+            self._compiled[key] = self._compile(key)
         return self._compiled[key]
 
-    def _compile(self) -> Compiled:
-        return Compiled(self._library, self._engine, self.program, self._is_training, self._by_numpy)
+    def _compile(self, key: tuple[Any, ...]) -> Compiled:
+        found = None
+        if not self._is_training:
+            choices = (self._threads, id(self._library), tuple(self._by_numpy))
+            self._keys[key] = spares.key_of(self.program, key, *choices)
+            found = spares.take(self._keys[key])
+        return found or Compiled(self._library, self._engine, self.program, self._is_training, self._by_numpy)
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False

@@ -74,7 +74,7 @@ class Produced(Tensor):
     def __init__(self, context: Context, shape: tuple[int, ...], layout: Description | None = None) -> None:
         super().__init__(context, shape)
         plain = context.plain(self.sizes)
-        self._memory = Memory.allocated(layout or plain)
+        self._memory = context.memory(layout or plain)
         self._array = _view(self._memory, shape) if layout is None or layout == plain else None
         self._plain: Copy | None = None
 
@@ -115,6 +115,10 @@ class Given(Tensor):
         self._memory: Memory | None = None
         self._source: Any = None
         self._array: Any = None
+        context.forgetters.append(self._forget)
+
+    def _forget(self) -> None:
+        self._source = self._array = None
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -164,7 +168,7 @@ class Copy:
         self.is_needed = layout is not None
         self.memory = source
         if layout is not None:
-            self.memory = Memory.allocated(layout)
+            self.memory = context.memory(layout)
             self._call = context.call(
                 context.reorder(source.description, layout), {c.ARG_SRC: source, c.ARG_DST: self.memory}
             )
