@@ -47,28 +47,39 @@ def select(acceleration: str = "auto", environment: str = "auto") -> Selection:
             f"ExecutionEnvironment='{environment}': mlnet computes on the CPU of this machine only. Use 'auto', which "
             "takes the fastest there is, or 'cpu'."
         )
-    return engine_named(wanted or "numpy")
+    if wanted == "numpy":
+        return Selection(engine_named("numpy"), "MLNET_ENGINE=numpy")
+    if wanted is None and acceleration == "none":
+        return Selection(engine_named("numpy"), "Acceleration='none'")
+    try:
+        return Selection(engine_named("onednn"), "")
+    except MissingExtraError as error:
+        if wanted is not None:
+            raise
+        return Selection(engine_named("numpy"), str(error))
 
 
 def engine_named(name: str) -> Engine:
-    """Return an engine by its name, one of `ENGINES`."""
+    """Return an engine by its name, one of `ENGINES`.
+
+    Raises
+    ------
+    MissingExtraError
+        Where it cannot be used.
+    """
     assert name in ENGINES, name
     from mlnet.engines.numpy.engine import NumpyEngine
 
     reference = NumpyEngine()
-    if wanted == "numpy":
-        return Selection(reference, "MLNET_ENGINE=numpy")
-    if wanted is None and acceleration == "none":
-        return Selection(reference, "Acceleration='none'")
+    if name == "numpy":
+        return reference
     from mlnet.engines.onednn.finding import load
     from mlnet.engines.onednn.library import UnusableError
 
     try:
         library = load()
     except UnusableError as error:
-        if wanted is not None:
-            raise MissingExtraError(f"MLNET_ENGINE=onednn: {error}. Try: pip install mlnet[fast]") from None
-        return Selection(reference, str(error))
+        raise MissingExtraError(f"oneDNN: {error}. Try: pip install mlnet[fast]") from None
     from mlnet.engines.onednn.engine import OneDnnEngine
 
-    return Selection(OneDnnEngine(library, reference), "")
+    return OneDnnEngine(library, reference)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from engines.onednn.support import needs_onednn
+
 from mlnet import (
     additionLayer,
     batchNormalizationLayer,

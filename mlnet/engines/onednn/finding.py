@@ -59,7 +59,7 @@ def _load(wanted: str | None) -> Library:
         return Library(NAME)
     except UnusableError as error:
         if not reasons:
-            raise UnusableError(f"oneDNN is not installed ({error}); pip install onednn-cpu-gomp") from None
+            raise UnusableError(f"not installed ({error})") from None
         reasons.append(str(error))
     raise UnusableError("; ".join(reasons))
 
