@@ -192,15 +192,13 @@ class Trial:
 
     def plans(self) -> list[StepPlan]:
         """Return a plan for each input: it gives the gradient of that input, which is the first one of the plan."""
-        return [StepPlan(self.engine, _exchanged(self.program, number)) for number in range(len(self.case.sizes))]
+        return [self.engine.plan(_exchanged(self.program, number)) for number in range(len(self.case.sizes))]
 
     def forward(
         self, batch: Batch, parameters: dict[Key, np.ndarray] | None = None, plan: StepPlan | None = None, seed: int = 5
     ) -> list[np.ndarray]:
         """Return the outputs."""
-        return self._forward(
-            plan or StepPlan(self.engine, self.program), batch, 0, self._values(batch, parameters), seed
-        )
+        return self._forward(plan or self.engine.plan(self.program), batch, 0, self._values(batch, parameters), seed)
 
     def run(
         self,
