@@ -89,8 +89,7 @@ class Concatenation(LibraryNode):
             whole = self.read(d_output, self._whole(d_output), steps)
             part = self.produced(tensor.shape, tensor.layout)
             seen = whole.seen_as(whole.description.part(tensor.sizes, offsets))
-            description = self.context.reorder(seen.description, part.layout)
-            steps.append(self.context.call(description, {c.ARG_SRC: seen, c.ARG_DST: part.memory}))
+            steps.append(self.context.reorder(seen, part.memory))
             gradients.append(part)
         return Backward(steps, gradients)
 

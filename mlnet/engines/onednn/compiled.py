@@ -11,7 +11,7 @@ from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.onednn import activation, combination, convolution, linear, normalization, pooling
 from mlnet.engines.onednn.fallback import NumpyNode, OtherWay
 from mlnet.engines.onednn.fusion import PREFIX
-from mlnet.engines.onednn.library import Library, RefusedError
+from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.nodes import LibraryNode, Step
 from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.objects import Context
@@ -50,10 +50,15 @@ class Compiled:
     """
 
     def __init__(
-        self, library: Library, engine: Engine, program: Program, is_training: bool, by_numpy: dict[int, str]
+        self,
+        context: Context,
+        engine: Engine,
+        program: Program,
+        is_training: bool,
+        by_numpy: dict[int, str],
     ) -> None:
         self.by_numpy = by_numpy
-        self.context = Context(library)
+        self.context = context
         self._engine, self._program, self._is_training = engine, program, is_training
         self.nodes: list[LibraryNode | NumpyNode] = []
         self.tensors: list[Tensor] = []

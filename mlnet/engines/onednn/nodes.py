@@ -164,8 +164,7 @@ class LibraryNode(ABC):
         if chosen == layout:
             return target, [], array
         memory = self.context.memory(chosen)
-        call = self.context.call(self.context.reorder(chosen, layout), {c.ARG_SRC: memory, c.ARG_DST: target})
-        return memory, [call], array
+        return memory, [self.context.reorder(memory, target)], array
 
     def describe(self, create: str, *arguments: Any, **options: Any) -> PrimitiveDescription:
         """Return a primitive descriptor, and note which implementation it is."""

@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.library import Argument, Library, RefusedError, dims, failure
 from mlnet.engines.onednn.teams import creating
 
 _ALIGNMENT = 64
+
+_SMALL = 1 << 17
+"""Bytes up to which a copy is not shared among threads."""
 
 
 class Handle:
@@ -212,11 +216,12 @@ class Attributes:
 class Context:
     """What the primitives of one plan share: a stream, the scratchpad, and counts.
 
-    ``step`` numbers the runs of the plan; conversions know by it what is up to date.
+    ``step`` numbers the runs of the plan; conversions know by it what is up to date. ``threads`` is how many the plan
+    uses, None for all.
     """
 
-    def __init__(self, library: Library) -> None:
-        self.library = library
+    def __init__(self, library: Library, threads: int | None = None) -> None:
+        self.library, self.threads = library, threads
         self._stream = Handle(
             library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy"
         )
@@ -261,12 +266,28 @@ class Context:
         handle = (attributes or self.attributes).handle
         return PrimitiveDescription(self.library, create, engine, *given, handle, prefer=prefer)
 
-    def reorder(self, source: Description, target: Description) -> PrimitiveDescription:
-        """Return the primitive descriptor that copies from one layout to another."""
-        engine = self.library.engine
-        return PrimitiveDescription(
-            self.library, "reorder", source.handle, engine, target.handle, engine, self.attributes.handle
+    def reorder(self, source: Memory, target: Memory) -> Callable[[], None]:
+        """Return the computation that copies from one memory to another, which may have another layout.
+
+        Small copies, of parameters mostly, stay on the calling thread: waking another one takes longer.
+        """
+        engine, handles = self.library.engine, [memory.description.handle for memory in (source, target)]
+        is_small = target.description.size <= _SMALL
+        teams.use(self.library, 1 if is_small else self.threads)
+        description = PrimitiveDescription(
+            self.library, "reorder", handles[0], engine, handles[1], engine, self.attributes.handle
         )
+        call = self.call(description, {c.ARG_SRC: source, c.ARG_DST: target})
+        teams.use(self.library, self.threads)
+        if not is_small:
+            return call
+
+        def run_alone() -> None:
+            teams.use(self.library, 1)
+            call()
+            teams.use(self.library, self.threads)
+
+        return call if self.threads == 1 else run_alone
 
     def call(self, description: PrimitiveDescription, memories: Mapping[int, Memory]) -> Call:
         """Return the computation on these memories, by the numbers of the arguments."""

@@ -16,6 +16,7 @@ from mlnet.engines.onednn import spares, teams
 from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.normalization import FarFromZeroError
+from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Tensor
 from mlnet.engines.program import Data, Key, Program, Report, StepPlan
 
@@ -152,7 +153,10 @@ class OneDnnPlan(StepPlan):
             choices = (self._threads, id(self._library), tuple(self._by_numpy))
             self._keys[key] = spares.key_of(self.program, key, *choices)
             found = spares.take(self._keys[key])
-        return found or Compiled(self._library, self._engine, self.program, self._is_training, self._by_numpy)
+        if found is not None:
+            return found
+        context = Context(self._library, self._threads)
+        return Compiled(context, self._engine, self.program, self._is_training, self._by_numpy)
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.objects import Context, Description, Memory, address_of
 
@@ -169,9 +168,7 @@ class Copy:
         self.memory = source
         if layout is not None:
             self.memory = context.memory(layout)
-            self._call = context.call(
-                context.reorder(source.description, layout), {c.ARG_SRC: source, c.ARG_DST: self.memory}
-            )
+            self._call = context.reorder(source, self.memory)
 
     def update(self) -> None:
         """Copy, unless that has been done in this run."""
