@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from mlnet.engines.base import Engine, Workspace
-from mlnet.engines.program import Key
+from mlnet.engines.program import Key, StepPlan
 from mlnet.errors import TrainingError
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
