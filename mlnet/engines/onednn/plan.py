@@ -41,6 +41,7 @@ class OneDnnPlan(StepPlan):
         weakref.finalize(self, spares.give, self._compiled, self._keys).atexit = False
         self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
+        self._along_time = any(node.time is not None for node in program.nodes)
         self._generation = teams.generation()
         self._active: Compiled | None = None
         self._threads: int | None = None
@@ -114,7 +115,7 @@ class OneDnnPlan(StepPlan):
 
     def _reason(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray], lengths: Any) -> str:
         """Return why this mini-batch is not for the library, '' if it is."""
-        if lengths is not None and any(own is not None for own in lengths):
+        if self._along_time or (lengths is not None and any(own is not None for own in lengths)):
             return "sequences"
         if any(array.dtype != np.float32 for array in data):
             return f"data of type {data[0].dtype}"
