@@ -89,7 +89,7 @@ def test_the_picture_has_what_training_had(views):
     raw, smooth, validation = loss.lines
     np.testing.assert_array_equal(raw.get_ydata(), info.TrainingLoss)
     np.testing.assert_array_equal(raw.get_xdata(), np.arange(1, 13))
-    assert smooth.get_ydata()[0] == info.TrainingLoss[0]
+    assert smooth.get_ydata()[0] == pytest.approx(info.TrainingLoss[0])
     expected = [*info.ValidationLoss[[0, 4, 9, 11]], info.FinalValidationLoss]
     np.testing.assert_array_equal(validation.get_ydata(), expected)
     assert validation.get_linestyle() == "--"
