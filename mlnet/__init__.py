@@ -47,6 +47,7 @@ _NAMES_OF = {
         "DataError MissingExtraError MlnetError NetworkError NotSupportedError OptionError TrainingError "
         "UnknownNameError"
     ),
+    "interop.onnx_export": "exportONNXNetwork",
     "labels": "categorical categories",
     "layers.activation": "clippedReluLayer eluLayer leakyReluLayer reluLayer sigmoidLayer softmaxLayer tanhLayer",
     "layers.adaptive_pooling": "adaptiveAveragePooling2dLayer",

@@ -57,13 +57,14 @@ ARROWS: dict[str, set[str]] = {
     "display": FOUNDATION | {"layers", "network", "data", "storage", "training"} | SEAM,
     "conformance": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
     "plotting": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
+    "interop": FOUNDATION | {"layers", "network", "data", "storage", "training", "display", "models"} | SEAM,
 }
 """Every room with the rooms that it may import; a room may always import itself."""
 
 ENGINE_CHOICE = {("engines/select", "engines/numpy"), ("engines/select", "engines/onednn")}
 """The arrows that are allowed inside a function only."""
 
-OPTIONAL = {"torch", "matplotlib", "onnx", "openvino", "pandas", "PIL", "h5py", "IPython"}
+OPTIONAL = {"torch", "matplotlib", "onnx", "onnxruntime", "openvino", "pandas", "PIL", "h5py", "IPython"}
 REQUIRED = {"numpy", "scipy", "tabulate"}
 
 
@@ -172,7 +173,7 @@ def test_rooms_have_no_circles():
         order += free
         for room in free:
             del left[room]
-    assert order[-3:] == ["display", "conformance", "plotting"]
+    assert order[-4:] == ["display", "conformance", "plotting", "interop"]
 
 
 def test_importing_mlnet_loads_numpy_and_nothing_heavier():

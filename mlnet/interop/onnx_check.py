@@ -1,0 +1,92 @@
+"""Whether an ONNX file computes what `predict` computes: data for both, and the largest difference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mlnet.errors import NetworkError
+from mlnet.interop import onnx_file
+from mlnet.interop.onnx_graph import OnnxGraph
+from mlnet.layers.base import Size
+from mlnet.layers.input import InputLayer
+from mlnet.network.resolve import Resolved
+from mlnet.network.trained import TrainedNetwork, predict
+
+_TOLERANCE = 1e-3
+_STEPS = 5
+
+
+def largest_difference(net: TrainedNetwork, graph: OnnxGraph, content: bytes, batch: int) -> float:
+    """Return the largest difference between the file and `predict`, for random data.
+
+    Raises
+    ------
+    NetworkError
+        Where it is larger than rounding explains.
+    """
+    generator = np.random.default_rng(0)
+    network = net._network
+    data = [random_data(network, layer, batch, generator) for layer in network.input_layers]
+    feeds = {
+        tensor.name: to_file(x, layer.size())
+        for tensor, x, layer in zip(graph.inputs, data, network.input_layers, strict=True)
+    }
+    found = onnx_file.runner("exportONNXNetwork", content)(feeds)
+    expected = predict(net, tuple(data) if len(data) > 1 else data[0], Acceleration="none")
+    largest = 0.0
+    sizes = [network.sizes[index][0] for index in network.output_indices]
+    for ours, theirs, size in zip(expected if len(sizes) > 1 else (expected,), found, sizes, strict=True):
+        wanted = to_file(ours, size)
+        if wanted.shape != theirs.shape:
+            raise NetworkError(f"exportONNXNetwork: the file puts out {theirs.shape}, but predict {wanted.shape}.")
+        difference = float(np.abs(wanted - theirs).max(initial=0))
+        if not difference <= _TOLERANCE * max(1.0, float(np.abs(wanted).max(initial=0))):
+            raise NetworkError(
+                f"exportONNXNetwork: what the file would compute differs from predict by {difference:.3g}."
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def random_data(network: Resolved, layer: InputLayer, batch: int, generator: np.random.Generator) -> Any:
+    """Return data for an input layer, in MATLAB's form, around its Mean; whole numbers where a layer needs them."""
+    size = layer.size()
+    whole = [limits for each in network.layers for limits in each.whole_inputs.values()]
+    shape = (*size.dims, _STEPS) if size.is_sequence else size.dims
+
+    def one() -> np.ndarray:
+        if whole:
+            first, last = max(n for n, _ in whole), min(n for _, n in whole)
+            return generator.integers(first, last + 1, shape).astype(np.float32)
+        x = generator.normal(size=shape)
+        if "StandardDeviation" in layer.statistics():
+            x = x * _spread(layer.statistic("StandardDeviation", size), size)
+        if "Mean" in layer.statistics():
+            x = x + _spread(layer.statistic("Mean", size), size)
+        if "Max" in layer.statistics():
+            low, high = (_spread(layer.statistic(name, size), size) for name in ("Min", "Max"))
+            x = low + (high - low) * generator.uniform(size=shape)
+        return x.astype(np.float32)
+
+    observations = [one() for _ in range(batch)]
+    if size.is_sequence:
+        return observations
+    return np.stack(observations, -1 if size.spatial else 0)
+
+
+def _spread(value: np.ndarray, size: Size) -> np.ndarray:
+    return value[..., None] if size.is_sequence and value.size > 1 else value
+
+
+def to_file(x: Any, size: Size) -> np.ndarray:
+    """Return data or results of MATLAB's form in that of the file; sequences need to be of one length."""
+    if size.is_sequence:
+        x = np.stack([np.reshape(each, (*size.dims, -1)) for each in x])  # (N, spatial, C, S)
+        return np.ascontiguousarray(np.moveaxis(np.moveaxis(x, -1, 0), -1, 2))
+    if size.is_flat and np.ndim(x) == 2:
+        return np.asarray(x)
+    if not size.spatial:
+        return np.asarray(x)
+    return np.ascontiguousarray(np.moveaxis(np.moveaxis(np.asarray(x), -1, 0), -1, 1))

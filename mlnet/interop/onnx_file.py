@@ -1,0 +1,137 @@
+"""The one place that imports the packages onnx and onnxruntime: files to plain graphs and back, and running them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlnet.errors import DataError, MissingExtraError
+from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor
+from mlnet.version import __version__
+
+_LARGEST = 2**31 - 1
+"""Bytes that a file without further files can have."""
+
+
+def need_onnx(function: str) -> None:
+    """Raise `MissingExtraError` where the package is not installed."""
+    _onnx(function)
+
+
+def _onnx(function: str) -> Any:
+    try:
+        import onnx
+        import onnx.reference
+    except ImportError as error:
+        raise MissingExtraError(f"{function}: needs the package onnx. Use: pip install 'mlnet[onnx]'") from error
+    return onnx
+
+
+def newest_opset(function: str) -> int:
+    """Return the newest version of the set of operators that the installed package knows."""
+    return int(_onnx(function).defs.onnx_opset_version())
+
+
+def to_bytes(function: str, graph: OnnxGraph) -> bytes:
+    """Return the content of a file, checked for being a correct graph.
+
+    Raises
+    ------
+    DataError
+        Where the file would be larger than 2 GB, the most that one file can hold.
+    """
+    onnx = _onnx(function)
+    helper, tensors = onnx.helper, onnx.numpy_helper
+    if sum(value.nbytes for value in graph.constants.values()) > _LARGEST - 2**20:
+        raise DataError(f"{function}: the parameters need more than 2 GB, the most that an ONNX file can hold.")
+    nodes = [
+        helper.make_node(node.operator, node.inputs, node.outputs, node.name, **node.attributes) for node in graph.nodes
+    ]
+    ends = [
+        [helper.make_tensor_value_info(each.name, onnx.TensorProto.FLOAT, each.shape) for each in group]
+        for group in (graph.inputs, graph.outputs)
+    ]
+    constants = [tensors.from_array(value, name) for name, value in graph.constants.items()]
+    proto = helper.make_graph(nodes, graph.name, *ends, constants)
+    opsets = [helper.make_opsetid("", graph.opset)]
+    versions = {"ir_version": helper.find_min_ir_version_for(opsets)}
+    model = helper.make_model(
+        proto, producer_name="mlnet", producer_version=__version__, opset_imports=opsets, **versions
+    )
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def read(function: str, path: Path) -> OnnxGraph:
+    """Return the graph of a file; nothing in it is run.
+
+    Raises
+    ------
+    DataError
+        Where the file cannot be read or is no correct model.
+    """
+    onnx = _onnx(function)
+    try:
+        content = path.read_bytes()
+        model = onnx.load_model_from_string(content)
+        if not model.graph.node:
+            raise ValueError("it has no operators")
+        for tensor in model.graph.initializer:
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                raise ValueError(f"the values of '{tensor.name}' are in another file")
+        onnx.checker.check_model(model)
+        return _graph(onnx, model)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"{function}: '{path}' cannot be read as an ONNX model: {reason}.") from error
+
+
+def _graph(onnx: Any, model: Any) -> OnnxGraph:
+    graph = model.graph
+    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
+    array: Callable[[Any], np.ndarray] = onnx.numpy_helper.to_array
+    constants = {tensor.name: array(tensor) for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        attributes = {each.name: _attribute(onnx, each) for each in node.attribute}
+        domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
+        operator = domain + node.op_type
+        nodes.append(OnnxNode(operator, tuple(node.input), tuple(node.output), attributes, node.name))
+    inputs = [_tensor(each) for each in graph.input if each.name not in constants]
+    return OnnxGraph(graph.name, opset, inputs, [_tensor(each) for each in graph.output], nodes, constants)
+
+
+def _attribute(onnx: Any, attribute: Any) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    if attribute.type == onnx.AttributeProto.TENSOR:
+        return onnx.numpy_helper.to_array(value)
+    if isinstance(value, bytes):
+        return value.decode()
+    return [each.decode() if isinstance(each, bytes) else each for each in value] if _is_list(value) else value
+
+
+def _is_list(value: Any) -> bool:
+    return not isinstance(value, (str, bytes, int, float)) and hasattr(value, "__iter__")
+
+
+def _tensor(value: Any) -> OnnxTensor:
+    lengths = value.type.tensor_type.shape.dim
+    return OnnxTensor(value.name, tuple(each.dim_value or each.dim_param or "?" for each in lengths))
+
+
+def runner(function: str, content: bytes) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
+    """Return a function that computes a model from its inputs: in ONNX Runtime, or by ONNX's own definition."""
+    onnx = _onnx(function)
+    try:
+        runtime: Any = import_module("onnxruntime")
+    except ImportError:
+        evaluator = onnx.reference.ReferenceEvaluator(onnx.load_model_from_string(content))
+        return lambda feeds: evaluator.run(None, dict(feeds))
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda feeds: session.run(None, dict(feeds))
