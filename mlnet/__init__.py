@@ -47,7 +47,11 @@ _NAMES_OF = {
         "DataError MissingExtraError MlnetError NetworkError NotSupportedError OptionError TrainingError "
         "UnknownNameError"
     ),
+    "interop.code": "codeFor",
     "interop.onnx_export": "exportONNXNetwork",
+    "interop.onnx_import": "importNetworkFromONNX importONNXLayers importONNXNetwork",
+    "interop.placeholder": "findPlaceholderLayers",
+    "interop.weights": "exportWeights importWeights",
     "labels": "categorical categories",
     "layers.activation": "clippedReluLayer eluLayer leakyReluLayer reluLayer sigmoidLayer softmaxLayer tanhLayer",
     "layers.adaptive_pooling": "adaptiveAveragePooling2dLayer",

@@ -111,6 +111,8 @@ def _attribute(onnx: Any, attribute: Any) -> Any:
         return onnx.numpy_helper.to_array(value)
     if isinstance(value, bytes):
         return value.decode()
+    if isinstance(value, float):  # the shortest number that is the same in single precision: 1e-05
+        return float(str(np.float32(value)))
     return [each.decode() if isinstance(each, bytes) else each for each in value] if _is_list(value) else value
 
 

@@ -69,7 +69,7 @@ def branches():
     graph = mlnet.addLayers(graph, mlnet.depthConcatenationLayer(2, Name="deep"))
     graph = mlnet.addLayers(graph, mlnet.regressionLayer(Name="out"))
     graph = mlnet.addLayers(
-        graph, [mlnet.concatenationLayer(1, 2, Name="below"), mlnet.crop2dLayer([2, 3], Name="crop")]
+        graph, [mlnet.concatenationLayer(1, 2, Name="below"), mlnet.crop2dLayer([1, 4], Name="crop")]
     )
     graph = mlnet.addLayers(graph, mlnet.fullyConnectedLayer(3, Name="end"))
     graph = mlnet.addLayers(graph, mlnet.regressionLayer(Name="second"))

@@ -1,0 +1,517 @@
+"""What each operator of ONNX becomes: a layer, other axes of the same tensor, or a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlnet.interop.onnx_axes import NotImported, Symbol, Tensor, axes
+from mlnet.interop.onnx_graph import OnnxNode
+from mlnet.interop.onnx_importer import Importer, Operator
+from mlnet.interop.onnx_recurrent_import import recurrent
+from mlnet.interop.onnx_windows_import import convolution, global_pooling, pad, pooling, transposed_convolution
+from mlnet.layers.activation import (
+    clippedReluLayer,
+    eluLayer,
+    leakyReluLayer,
+    reluLayer,
+    sigmoidLayer,
+    softmaxLayer,
+    tanhLayer,
+)
+from mlnet.layers.combination import additionLayer, concatenationLayer, depthConcatenationLayer, multiplicationLayer
+from mlnet.layers.dropout import dropoutLayer
+from mlnet.layers.group_normalization import (
+    groupNormalizationLayer,
+    instanceNormalizationLayer,
+    layerNormalizationLayer,
+)
+from mlnet.layers.indexing import indexing1dLayer
+from mlnet.layers.input import FeatureInputLayer, ImagesLayer
+from mlnet.layers.linear import FullyConnectedLayer, fullyConnectedLayer
+from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
+from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
+from mlnet.layers.resize3d import resize3dLayer
+from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer
+
+_SMALLEST_EPSILON = 1e-5
+
+
+def _activation(make: Callable[[dict[str, Any]], Any]) -> Operator:
+    """Return the function of an operator that works on single elements."""
+
+    def add(importer: Importer, node: OnnxNode) -> None:
+        x = importer.tensor(node.inputs[0])
+        importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, make(node.attributes), [x], x.axes), x)
+
+    return add
+
+
+def _keeping(output: Tensor, x: Tensor) -> Tensor:
+    return Tensor(output.port, output.size, x.axes, x.directions)
+
+
+def _clip(importer: Importer, node: OnnxNode) -> None:
+    low, high = node.attributes.get("min"), node.attributes.get("max")
+    limits = [importer.constant(name).item() if name else None for name in (*node.inputs[1:3], "", "")]
+    low, high = limits[0] if low is None else low, limits[1] if high is None else high
+    if low != 0:
+        raise NotImported("a lower limit that is not 0")
+    _activation(lambda _: reluLayer() if high is None or high > 1e30 else clippedReluLayer(high))(importer, node)
+
+
+def _prelu(importer: Importer, node: OnnxNode) -> None:
+    x = importer.plain(node, importer.tensor(node.inputs[0]))
+    slope = importer.constant(node.inputs[1])
+    if slope.size not in (1, x.size.channels):
+        raise NotImported("slopes that are not one for each channel")
+    alpha = np.full(x.size.channels, slope.item()) if slope.size == 1 else slope.ravel()
+    shape = (*[1] * len(x.size.spatial), -1) if x.size.spatial else (-1, 1)
+    importer.put(node, preluLayer(Alpha=alpha.reshape(shape)), [x], x.axes)
+
+
+def _softmax(importer: Importer, node: OnnxNode) -> None:
+    x = importer.plain(node, importer.tensor(node.inputs[0]))
+    default = -1 if importer.graph.opset >= 13 else 1
+    if node.attributes.get("axis", default) % len(x.axes) != x.axis_of_channels():
+        raise NotImported("a softmax over something else than channels")
+    importer.put(node, softmaxLayer(), [x], x.axes)
+
+
+def _arithmetic(importer: Importer, node: OnnxNode) -> None:
+    """Add a sum or product of tensors, or with constants a normalization of the input, a bias or a scaling."""
+    constants = [name for name in node.inputs if name in importer.constants]
+    if not constants:
+        return _combination(importer, node)
+    if len(node.inputs) != 2 or len(constants) != 1:
+        raise NotImported("constants among more than two inputs")
+    is_second = node.inputs[1] == constants[0]
+    x = importer.tensor(node.inputs[0 if is_second else 1])
+    value = importer.constant(constants[0])
+    operator = node.operator
+    scale: Any
+    bias: Any
+    if not is_second and operator in ("Sub", "Div"):
+        if operator == "Div":
+            raise NotImported("a constant that is divided by a tensor")
+        scale, bias = np.float32(-1), value
+    else:
+        scale = value if operator == "Mul" else 1 / value if operator == "Div" else np.float32(1)
+        bias = value if operator == "Add" else -value if operator == "Sub" else np.float32(0)
+    if is_second and _normalizes(importer, node, x, value):
+        return None
+    if operator == "Add" and _is_bias(importer, x, value):
+        layer = importer.layer_of(x)
+        importer.replace_layer(x.port, Bias=(layer.Bias.ravel() + value.ravel()).reshape(-1, 1))
+        importer.tensors[node.outputs[0]] = x
+        return None
+    if np.size(value) > 1:
+        x = importer.plain(node, x)
+    layer = scalingLayer(Scale=_of_observation(x, scale), Bias=_of_observation(x, bias))
+    return importer.put(node, layer, [x], x.axes)
+
+
+def _normalizes(importer: Importer, node: OnnxNode, x: Tensor, value: np.ndarray) -> bool:
+    """Tell whether a subtraction or division belongs to the input layer, and if so put it there."""
+    layer = importer.layer_of(x)
+    if not isinstance(layer, (ImagesLayer, FeatureInputLayer)) or importer.uses[node.inputs[0]] > 1:
+        return False
+    steps = {("Sub", "none"): ("zerocenter", "Mean"), ("Div", "zerocenter"): ("zscore", "StandardDeviation")}
+    found = steps.get((node.operator, layer.Normalization))
+    if found is None or (found[0] == "zscore" and not np.all(value > 0)):
+        return False
+    array = _of_observation(x, value)
+    importer.replace_layer(x.port, Normalization=found[0], **{found[1]: array})
+    importer.tensors[node.outputs[0]] = x
+    return True
+
+
+def _is_bias(importer: Importer, x: Tensor, value: np.ndarray) -> bool:
+    is_vector = value.shape[-1:] == (x.size.channels,) == (value.size,)
+    is_matrix = isinstance(importer.layer_of(x), FullyConnectedLayer)
+    return is_matrix and is_vector and x.axis_of_channels() == len(x.axes) - 1
+
+
+def _of_observation(x: Tensor, value: Any) -> np.ndarray:
+    """Return what broadcasts to a tensor in the order of MATLAB: positions, then channels."""
+    array = np.asarray(value, np.float32)
+    if array.size == 1:
+        return array.reshape(())
+    array = array.reshape((1,) * (len(x.axes) - array.ndim) + array.shape)
+    labels = ["C" if x.is_channels(axis) else axis[0] for axis in x.axes]
+    if any(array.shape[number] != 1 for number, label in enumerate(labels) if label in "NT"):
+        raise NotImported("a constant with an axis for observations")
+    places = [labels.index(label) for label in "HWZ" if label in labels]
+    others = [number for number in range(len(labels)) if number not in (*places, labels.index("C"))]
+    array = array.transpose(*others, *places, labels.index("C"))
+    array = array.reshape(array.shape[len(others) :])
+    missing = len(x.size.spatial) - len(places)
+    array = array.reshape((1,) * missing + array.shape)
+    return array if x.size.spatial else array.reshape(-1, 1)
+
+
+def _combination(importer: Importer, node: OnnxNode) -> None:
+    if node.operator not in ("Add", "Sum", "Mul"):
+        raise NotImported("a difference or quotient of tensors")
+    inputs = [importer.tensor(name) for name in node.inputs]
+    if len(inputs) == 1:
+        importer.tensors[node.outputs[0]] = inputs[0]
+        return
+    if len({tensor.axes for tensor in inputs}) > 1:
+        inputs = [importer.plain(node, tensor) for tensor in inputs]
+        places = {(len(tensor.axes), tensor.axis_of_channels()) for tensor in inputs}
+        if len(places) > 1 or len({tensor.size.format for tensor in inputs}) > 1:
+            raise NotImported("tensors whose axes are in different orders")
+    layer = (multiplicationLayer if node.operator == "Mul" else additionLayer)(len(inputs))
+    importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, layer, inputs, inputs[0].axes), inputs[0])
+
+
+def _concatenation(importer: Importer, node: OnnxNode) -> None:
+    if node.outputs[0] in importer.shapes:
+        return
+    inputs = [importer.plain(node, importer.tensor(name)) for name in node.inputs]
+    axis = node.attributes["axis"] % len(inputs[0].axes)
+    if axis == inputs[0].axis_of_channels():
+        spatial = len(inputs[0].size.spatial)
+        layer = depthConcatenationLayer(len(inputs)) if spatial == 2 else concatenationLayer(spatial + 1, len(inputs))
+    elif inputs[0].axes[axis][0] in "HWZ" and len(inputs[0].axes[axis]) == 1:
+        layer = concatenationLayer("HWZ".index(inputs[0].axes[axis][0]) + 1, len(inputs))
+    else:
+        raise NotImported("observations or time steps that are joined")
+    importer.put(node, layer, inputs, inputs[0].axes)
+
+
+def _gemm(importer: Importer, node: OnnxNode) -> None:
+    """Add a fully connected layer, its columns in the order in which MATLAB counts the elements of images."""
+    options = node.attributes
+    weights = importer.constant(node.inputs[1])
+    if node.operator == "MatMul" or not options.get("transB", 0):
+        weights = weights.T
+    if options.get("transA", 0) or weights.ndim != 2:
+        raise NotImported("a transposed input, or a matrix of more than two axes")
+    weights = weights * np.float32(options.get("alpha", 1))
+    bias: Any = np.zeros(len(weights), np.float32)
+    if node.operator == "Gemm" and len(node.inputs) > 2:
+        bias = bias + np.float32(options.get("beta", 1)) * importer.constant(node.inputs[2]).ravel()
+    x = importer.tensor(node.inputs[0])
+    joined = x.axes[-1]
+    if "C" not in joined or (len(joined) > 1 and len(x.axes) > 2 and not x.is_channels(joined)):
+        raise NotImported("a product over something else than channels")
+    spatial = "HWZ"[: len(x.size.spatial)]
+    left_out = [label for label in spatial if label not in joined]
+    if any(x.length(label) != 1 for label in left_out):
+        raise NotImported("a product for each position")
+    lengths = [x.length(label) or 1 for label in joined]
+    if int(np.prod(lengths)) != weights.shape[1]:
+        raise NotImported(f"{weights.shape[1]} inputs where there are {int(np.prod(lengths))}")
+    present = [label for label in ("C", *reversed(spatial)) if label in joined]
+    blocks = weights.reshape(len(weights), *lengths)
+    weights = blocks.transpose(0, *(1 + joined.index(label) for label in present)).reshape(weights.shape)
+    layer = fullyConnectedLayer(len(weights), Weights=weights, Bias=bias.reshape(-1, 1))
+    importer.put(node, layer, [x], x.axes)
+
+
+def _batch_normalization(importer: Importer, node: OnnxNode) -> None:
+    x = _channels_second(importer, node)
+    names = ("Scale", "Offset", "TrainedMean", "TrainedVariance")
+    values = {
+        name: _per_channel(importer.constant(source), x) for name, source in zip(names, node.inputs[1:], strict=True)
+    }
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    if epsilon < _SMALLEST_EPSILON:
+        values["TrainedVariance"] = values["TrainedVariance"] + (epsilon - _SMALLEST_EPSILON)
+        epsilon = _SMALLEST_EPSILON
+    if np.any(values["TrainedVariance"] < 0):
+        raise NotImported("a variance that is smaller than the smallest Epsilon")
+    importer.put(node, batchNormalizationLayer(Epsilon=epsilon, **values), [x], x.axes)
+
+
+def _per_channel(values: np.ndarray, x: Tensor) -> np.ndarray:
+    return values.reshape(*[1] * len(x.size.spatial), -1) if x.size.spatial else values.reshape(-1, 1)
+
+
+def _channels_second(importer: Importer, node: OnnxNode) -> Tensor:
+    x = importer.plain(node, importer.tensor(node.inputs[0]))
+    if x.axis_of_channels() != 1:
+        raise NotImported("channels that are not the second axis")
+    return x
+
+
+def _group_normalization(importer: Importer, node: OnnxNode) -> None:
+    x = _channels_second(importer, node)
+    if x.axes[0] != ("N",):
+        raise NotImported("observations that are not the first axis")
+    values = {
+        name: importer.constant(source) for name, source in zip(("Scale", "Offset"), node.inputs[1:], strict=True)
+    }
+    if any(value.size != x.size.channels for value in values.values()):
+        raise NotImported("a scale for each group")
+    shaped = {name: _per_channel(value, x) for name, value in values.items()}
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    layer: Any
+    if node.operator == "InstanceNormalization":
+        layer = instanceNormalizationLayer(Epsilon=epsilon, **shaped)
+    else:
+        layer = groupNormalizationLayer(node.attributes["num_groups"], Epsilon=epsilon, **shaped)
+    importer.put(node, layer, [x], x.axes)
+
+
+def _layer_normalization(importer: Importer, node: OnnxNode) -> None:
+    x = importer.plain(node, importer.tensor(node.inputs[0]))
+    if node.attributes.get("axis", -1) % len(x.axes) != len(x.axes) - 1 or x.axis_of_channels() != len(x.axes) - 1:
+        raise NotImported("a normalization over something else than channels")
+    values = {"Scale": _per_channel(importer.constant(node.inputs[1]), x)}
+    offset = importer.constant(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(x.size.channels, np.float32)
+    values["Offset"] = _per_channel(offset, x)
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    layer = layerNormalizationLayer(OperationDimension="channel-only", Epsilon=epsilon, **values)
+    importer.put(node, layer, [x], x.axes)
+
+
+def _cross_channel(importer: Importer, node: OnnxNode) -> None:
+    x, given = _channels_second(importer, node), node.attributes
+    options = {"Alpha": given.get("alpha", 1e-4), "Beta": given.get("beta", 0.75), "K": given.get("bias", 1.0)}
+    importer.put(node, crossChannelNormalizationLayer(given["size"], **options), [x], x.axes)
+
+
+def _blocks(importer: Importer, node: OnnxNode) -> None:
+    x, size = _channels_second(importer, node), node.attributes["blocksize"]
+    is_spread = node.operator == "DepthToSpace"
+    mode = node.attributes.get("mode", "DCR").lower()
+    importer.put(node, depthToSpace2dLayer(size, Mode=mode) if is_spread else spaceToDepthLayer(size), [x], x.axes)
+
+
+def _resize(importer: Importer, node: OnnxNode) -> None:
+    x, given = _channels_second(importer, node), node.attributes
+    _, _, scales, sizes = [*node.inputs, "", "", ""][:4] if node.operator == "Resize" else ["", "", node.inputs[1], ""]
+    options: dict[str, Any] = {}
+    if sizes:
+        shape = importer.shapes.get(sizes) or importer.whole(sizes)
+        if not all(isinstance(length, int) for length in shape[2:]):
+            raise NotImported("a size that is computed")
+        options["OutputSize"] = list(shape[2:])
+    else:
+        options["Scale"] = [float(factor) for factor in importer.constant(scales)[2:]]
+    transform = given.get("coordinate_transformation_mode", "half_pixel" if node.operator == "Resize" else "asymmetric")
+    if transform == "pytorch_half_pixel":
+        transform = "half_pixel"  # they differ where the new side is one pixel long
+        if 1 in options.get("OutputSize", []):
+            raise NotImported("pytorch_half_pixel and a side of one pixel")
+    rounding = {"round_prefer_ceil": "round", "floor": "floor"}
+    if transform not in ("half_pixel", "asymmetric"):
+        raise NotImported(f"the transformation {transform}")
+    options["GeometricTransformMode"] = transform.replace("_", "-")
+    mode = given.get("mode", "nearest")
+    is_volume = len(x.size.spatial) == 3
+    if mode == "nearest":
+        nearest = given.get("nearest_mode", "round_prefer_floor" if node.operator == "Resize" else "floor")
+        factors = options.get("Scale") or np.divide(options["OutputSize"], x.size.spatial)
+        is_whole = all(float(factor).is_integer() and factor >= 1 for factor in factors)
+        if nearest == "round_prefer_floor" and transform == "half_pixel" and is_whole:
+            nearest = "round_prefer_ceil"  # no new pixel lies halfway between two old ones
+        if nearest == "ceil" and all(factor <= 1 for factor in factors):
+            nearest = "onnx-10"
+        rounding["onnx-10"] = "onnx-10"
+        if nearest not in rounding:
+            raise NotImported(f"the rounding {nearest}")
+        options["NearestRoundingMode"] = rounding[nearest]
+    elif mode != "linear":
+        raise NotImported(f"the mode {mode}")
+    options["Method"] = "nearest" if mode == "nearest" else "trilinear" if is_volume else "bilinear"
+    importer.put(node, (resize3dLayer if is_volume else resize2dLayer)(**options), [x], x.axes)
+
+
+def _transpose(importer: Importer, node: OnnxNode) -> None:
+    x = importer.tensor(node.inputs[0])
+    order = node.attributes.get("perm", list(range(len(x.axes)))[::-1])
+    importer.tensors[node.outputs[0]] = x.transposed(order)
+
+
+def _flatten(importer: Importer, node: OnnxNode) -> None:
+    x = importer.tensor(node.inputs[0])
+    axis = node.attributes.get("axis", 1) % len(x.axes)
+    joined = [tuple(label for each in part for label in each) for part in (x.axes[:axis], x.axes[axis:])]
+    importer.tensors[node.outputs[0]] = x.with_axes([each or ("1",) for each in joined])
+
+
+def _reshape(importer: Importer, node: OnnxNode) -> None:
+    x = importer.tensor(node.inputs[0])
+    shape: list[Symbol] = list(importer.shapes.get(node.inputs[1]) or importer.whole(node.inputs[1]))
+    importer.tensors[node.outputs[0]] = x.reshaped(shape, keeps_zero=bool(node.attributes.get("allowzero", 0)))
+
+
+def _places(importer: Importer, node: OnnxNode) -> list[int] | None:
+    if len(node.inputs) > 1:
+        return importer.whole(node.inputs[1])
+    return node.attributes.get("axes")
+
+
+def _squeeze(importer: Importer, node: OnnxNode) -> None:
+    if node.inputs[0] in importer.shapes:
+        importer.shapes[node.outputs[0]] = importer.shapes[node.inputs[0]]
+        return
+    importer.tensors[node.outputs[0]] = importer.tensor(node.inputs[0]).squeezed(_places(importer, node))
+
+
+def _unsqueeze(importer: Importer, node: OnnxNode) -> None:
+    if node.inputs[0] in importer.shapes:
+        importer.shapes[node.outputs[0]] = importer.shapes[node.inputs[0]]
+        return
+    importer.tensors[node.outputs[0]] = importer.tensor(node.inputs[0]).unsqueezed(_places(importer, node) or [])
+
+
+def _reduction(importer: Importer, node: OnnxNode) -> None:
+    """Add global pooling over all positions, or over all time steps."""
+    x = importer.tensor(node.inputs[0])
+    places = {place % len(x.axes) for place in _places(importer, node) or range(len(x.axes))}
+    kind = "Average" if node.operator == "ReduceMean" else "Max"
+    labels = [label for place in sorted(places) for label in x.axes[place]]
+    keeps = node.attributes.get("keepdims", 1)
+    if labels == ["T"] and x.size.format == "CT":
+        if keeps:
+            raise NotImported("a mean over time that stays an axis")
+        left = tuple(axis for axis in x.axes if axis != ("T",))
+        importer.tensors[node.outputs[0]] = global_pooling(kind, 1)(importer, node, x, left)
+        return
+    count = len(x.size.spatial)
+    if labels != list("HWZ"[:count]) or not count:
+        raise NotImported("a reduction of something else than all positions")
+    made = global_pooling(kind, count)(importer, node, x, x.axes)
+    importer.tensors[node.outputs[0]] = made if keeps else made.squeezed(sorted(places))
+
+
+def _same(importer: Importer, node: OnnxNode) -> None:
+    kinds: list[dict[str, Any]] = [importer.tensors, importer.constants, importer.shapes]
+    for kind in kinds:
+        if node.inputs[0] in kind:
+            kind[node.outputs[0]] = kind[node.inputs[0]]
+
+
+def _dropout(importer: Importer, node: OnnxNode) -> None:
+    x = importer.tensor(node.inputs[0])
+    ratio = node.attributes.get("ratio", 0.5)
+    if len(node.inputs) > 1 and node.inputs[1]:
+        ratio = float(importer.constant(node.inputs[1]))
+    importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, dropoutLayer(ratio), [x], x.axes), x)
+
+
+def _constant(importer: Importer, node: OnnxNode) -> None:
+    names = ("value", "value_float", "value_floats", "value_int", "value_ints")
+    values = [node.attributes[name] for name in names if name in node.attributes]
+    if not values:
+        raise NotImported("a constant of texts or few values")
+    value = np.asarray(values[0])
+    importer.constants[node.outputs[0]] = value.astype(np.float32) if value.dtype == np.float64 else value
+
+
+def _shape(importer: Importer, node: OnnxNode) -> None:
+    x = importer.tensor(node.inputs[0])
+    start, end = node.attributes.get("start", 0), node.attributes.get("end", len(x.axes))
+    importer.shapes[node.outputs[0]] = [*x.axes[start:end]]
+
+
+def _symbols(importer: Importer, name: str) -> list[Symbol]:
+    return importer.shapes[name] if name in importer.shapes else list(importer.whole(name))
+
+
+def _of_shapes(otherwise: Operator | None) -> Operator:
+    """Return the function of an operator that also works on shapes; ``otherwise`` is the one of tensors."""
+
+    def add(importer: Importer, node: OnnxNode) -> None:
+        is_shape = any(name in importer.shapes for name in node.inputs)
+        if not is_shape and otherwise is not None:
+            return otherwise(importer, node)
+        first = _symbols(importer, node.inputs[0])
+        if node.operator == "Concat":
+            result = [symbol for name in node.inputs for symbol in _symbols(importer, name)]
+        elif node.operator == "Gather":
+            result = [first[index] for index in importer.whole(node.inputs[1])]
+        else:
+            start, end, *more = (importer.whole(name) for name in node.inputs[1:])
+            if (more[1:] or [[1]])[0] != [1]:
+                raise NotImported("a shape of every second length")
+            result = first[start[0] : end[0]]
+        importer.shapes[node.outputs[0]] = result
+        return None
+
+    return add
+
+
+def _gather(importer: Importer, node: OnnxNode) -> None:
+    """Add the first or last time step."""
+    x = importer.tensor(node.inputs[0])
+    axis, index = node.attributes.get("axis", 0) % len(x.axes), importer.constant(node.inputs[1])
+    if x.axes[axis] != ("T",) or index.ndim > 0 or int(index) not in (0, -1):
+        raise NotImported("elements that are not the first or last time step")
+    left = tuple(each for number, each in enumerate(x.axes) if number != axis)
+    importer.put(node, indexing1dLayer("last" if int(index) else "first"), [x], left)
+
+
+def _filled(importer: Importer, node: OnnxNode) -> None:
+    """Keep a constant of unknown size as a single number, as states of zeros are made."""
+    if node.operator == "Expand":
+        importer.constants[node.outputs[0]] = importer.constant(node.inputs[0])
+    else:
+        importer.constants[node.outputs[0]] = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))
+
+
+OPERATORS: dict[str, Operator] = {
+    "Relu": _activation(lambda _: reluLayer()),
+    "LeakyRelu": _activation(lambda given: leakyReluLayer(given.get("alpha", 0.01))),
+    "Elu": _activation(lambda given: eluLayer(given.get("alpha", 1.0))),
+    "Tanh": _activation(lambda _: tanhLayer()),
+    "Sigmoid": _activation(lambda _: sigmoidLayer()),
+    "Softplus": _activation(lambda _: softplusLayer()),
+    "Gelu": _activation(lambda given: geluLayer(Approximation=given.get("approximate", "none"))),
+    "Clip": _clip,
+    "PRelu": _prelu,
+    "Softmax": _softmax,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum"), _arithmetic),
+    "Concat": _of_shapes(_concatenation),
+    "Slice": _of_shapes(None),
+    "Gather": _of_shapes(_gather),
+    "Gemm": _gemm,
+    "MatMul": _gemm,
+    "BatchNormalization": _batch_normalization,
+    "InstanceNormalization": _group_normalization,
+    "GroupNormalization": _group_normalization,
+    "LayerNormalization": _layer_normalization,
+    "LRN": _cross_channel,
+    "DepthToSpace": _blocks,
+    "SpaceToDepth": _blocks,
+    "Resize": _resize,
+    "Upsample": _resize,
+    "Conv": convolution,
+    "ConvTranspose": transposed_convolution,
+    "Pad": pad,
+    "MaxPool": pooling,
+    "AveragePool": pooling,
+    "GlobalAveragePool": lambda importer, node: _global(importer, node, "Average"),
+    "GlobalMaxPool": lambda importer, node: _global(importer, node, "Max"),
+    "ReduceMean": _reduction,
+    "ReduceMax": _reduction,
+    "Transpose": _transpose,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Identity": _same,
+    "Cast": _same,
+    "Dropout": _dropout,
+    "Constant": _constant,
+    "Shape": _shape,
+    "Expand": _filled,
+    "ConstantOfShape": _filled,
+    "LSTM": recurrent,
+    "GRU": recurrent,
+}
+"""What the operators that are known become."""
+
+
+def _global(importer: Importer, node: OnnxNode, kind: str) -> None:
+    x = _channels_second(importer, node)
+    if x.axes == axes("N", "C", "T"):
+        raise NotImported("a mean over time that stays an axis")
+    importer.tensors[node.outputs[0]] = global_pooling(kind, len(x.size.spatial))(importer, node, x, x.axes)

@@ -1,0 +1,246 @@
+"""importONNXNetwork, importONNXLayers, importNetworkFromONNX: what comes back from files."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mlnet
+from mlnet import (
+    DataError,
+    NotSupportedError,
+    SeriesNetwork,
+    exportONNXNetwork,
+    findPlaceholderLayers,
+    importNetworkFromONNX,
+    importONNXLayers,
+    importONNXNetwork,
+    predict,
+    regressionLayer,
+)
+from mlnet.interop.onnx_check import random_data
+
+from .networks import random_network
+from .stacks import STACKS, input_of
+
+onnx = pytest.importorskip("onnx")
+
+NOT_BACK = {
+    "adaptive",
+    "cross-channel, even",
+    "depth to space, crd",
+    "depth to space, dcr",
+    "features, whitening",
+    "reshape",
+    "rms normalization",
+    "sequence, all",
+    "space to depth",
+    "space to depth, oblong",
+}
+"""What is exported as a group of operators that no layer stands for."""
+
+
+def there_and_back(tmp_path, net, **options):
+    path = tmp_path / "net.onnx"
+    exportONNXNetwork(net, path, **options)
+    return importNetworkFromONNX(path)
+
+
+def largest_difference(net, again):
+    network = net._network
+    x = random_data(network, network.input_layers[0], 3, np.random.default_rng(0))
+    ours, theirs = predict(net, x), predict(again, x)
+    if isinstance(ours, list):
+        return max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True))
+    assert ours.shape == theirs.shape
+    return np.abs(ours - theirs).max()
+
+
+@pytest.mark.parametrize("name", sorted(set(STACKS) - NOT_BACK))
+def test_what_is_exported_comes_back(tmp_path, name):
+    kind, layers = STACKS[name]
+    net = random_network([input_of(kind), *layers, regressionLayer()])
+    assert largest_difference(net, there_and_back(tmp_path, net, OpsetVersion=21)) < 1e-4
+
+
+@pytest.mark.parametrize("name", sorted(NOT_BACK))
+def test_groups_of_operators_without_a_layer_are_named(tmp_path, name):
+    kind, layers = STACKS[name]
+    net = random_network([input_of(kind), *layers, regressionLayer()])
+    with pytest.raises(NotSupportedError, match=r"without a layer") as error:
+        there_and_back(tmp_path, net, OpsetVersion=21)
+    exportONNXNetwork(net, tmp_path / "net.onnx", OpsetVersion=21)
+    with pytest.warns(UserWarning, match="placeholder"):
+        layers = importONNXLayers(tmp_path / "net.onnx")
+    found, numbers = findPlaceholderLayers(layers, nargout=2)
+    assert len(found) == str(error.value).count("\n") == len(numbers)
+    assert found[0].ONNXNode in str(error.value)
+
+
+def classifier():
+    layers = [mlnet.imageInputLayer([6, 5, 2], Normalization="zerocenter", Mean=0.5), mlnet.convolution2dLayer(3, 4)]
+    layers += [mlnet.batchNormalizationLayer(), mlnet.reluLayer(), mlnet.fullyConnectedLayer(3), mlnet.softmaxLayer()]
+    return random_network([*layers, mlnet.classificationLayer(Classes=["a", "b", "c"])])
+
+
+def test_a_classifier_keeps_its_layers(tmp_path):
+    path = tmp_path / "net.onnx"
+    net = classifier()
+    exportONNXNetwork(net, path)
+    again = importONNXNetwork(path, OutputLayerType="classification", Classes=["a", "b", "c"])
+    assert isinstance(again, SeriesNetwork)
+    assert [type(layer) for layer in again.Layers] == [type(layer) for layer in net.Layers]
+    x = np.random.default_rng(0).normal(size=(6, 5, 2, 7))
+    np.testing.assert_array_equal(mlnet.classify(again, x), mlnet.classify(net, x))
+    assert [str(name) for name in importONNXNetwork(path).Layers[-1].ClassNames] == ["1", "2", "3"]
+
+
+def test_layers_without_weights(tmp_path):
+    path = tmp_path / "net.onnx"
+    exportONNXNetwork(classifier(), path)
+    layers = importONNXLayers(path, ImportWeights=False, OutputLayerType="classification")
+    assert layers[1].Weights.size == 0 and layers[2].TrainedMean.size == 0
+    assert not len(findPlaceholderLayers(layers))
+
+
+def test_a_softmax_is_added_for_classes(tmp_path):
+    path = tmp_path / "net.onnx"
+    layers = [mlnet.featureInputLayer(3), mlnet.fullyConnectedLayer(2), regressionLayer()]
+    exportONNXNetwork(random_network(layers), path)
+    scores = importONNXNetwork(path).predict(np.ones((4, 3)))
+    np.testing.assert_allclose(scores.sum(axis=1), 1, rtol=1e-6)
+    with pytest.raises(DataError, match="Classes needs 2"):
+        importONNXNetwork(path, Classes=["a", "b", "c"])
+
+
+def test_a_graph_comes_back(tmp_path):
+    graph = mlnet.layerGraph([input_of("image"), mlnet.convolution2dLayer(3, 4, Padding="same", Name="a")])
+    graph = mlnet.addLayers(graph, [mlnet.globalAveragePooling2dLayer(Name="pool"), mlnet.sigmoidLayer(Name="gate")])
+    chain = [mlnet.multiplicationLayer(2, Name="times"), mlnet.additionLayer(2, Name="plus")]
+    chain += [mlnet.depthConcatenationLayer(2, Name="deep"), regressionLayer(Name="out")]
+    graph = mlnet.addLayers(graph, chain)
+    graph = mlnet.connectLayers(graph, "a", "pool")
+    for wire in ("a times/in1", "gate times/in2", "a plus/in2", "a deep/in2"):
+        graph = mlnet.connectLayers(graph, *wire.split())
+    net = random_network(graph)
+    assert largest_difference(net, there_and_back(tmp_path, net)) < 1e-5
+
+
+def test_files_that_are_no_models_are_one_kind_of_error(tmp_path):
+    path = tmp_path / "net.onnx"
+    exportONNXNetwork(classifier(), path)
+    content = path.read_bytes()
+    generator = np.random.default_rng(0)
+    broken = [b"", b"PK", content[: len(content) // 2], generator.bytes(200)]
+    for _ in range(150):
+        changed = bytearray(content)
+        for place in generator.integers(0, len(changed), 3):
+            changed[place] = generator.integers(0, 256)
+        broken.append(bytes(changed))
+    for each in broken[:4]:
+        path.write_bytes(each)
+        with pytest.raises(DataError, match="cannot be read as an ONNX model"):
+            importONNXNetwork(path)
+    for each in broken[4:]:
+        path.write_bytes(each)
+        try:
+            importONNXNetwork(path)
+        except mlnet.MlnetError as error:
+            assert isinstance(error, (DataError, NotSupportedError, mlnet.NetworkError))
+    with pytest.raises(DataError, match="cannot be read"):
+        importONNXNetwork(tmp_path / "nothing.onnx")
+
+
+def made(path, nodes, shape, constants=(), outputs=("y",)):
+    """Write a model of nodes by hand."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, kind, ["a", "b"]) for name in outputs]
+    values = [onnx.numpy_helper.from_array(value, name) for name, value in dict(constants).items()]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", kind, shape)], ends, values)
+    path.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+    return path
+
+
+def runtime(path, x):
+    from mlnet.interop.onnx_file import runner
+
+    return runner("test", path.read_bytes())({"x": x})[0]
+
+
+def test_the_flattening_of_other_libraries(tmp_path):
+    """Reshape by a computed shape, a matrix product and a bias, as PyTorch and others write them."""
+    node = onnx.helper.make_node
+    generator = np.random.default_rng(0)
+    constants = {
+        "zero": np.array(0),
+        "place": np.array([0]),
+        "rest": np.array([-1]),
+        "w": generator.normal(size=(24, 5)).astype(np.float32),
+        "b": generator.normal(size=5).astype(np.float32),
+    }
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("Shape", ["r"], ["s"]),
+        node("Gather", ["s", "zero"], ["n"]),
+        node("Unsqueeze", ["n", "place"], ["n1"]),
+        node("Concat", ["n1", "rest"], ["shape"], axis=0),
+        node("Reshape", ["r", "shape"], ["flat"]),
+        node("MatMul", ["flat", "w"], ["m"]),
+        node("Add", ["m", "b"], ["y"]),
+    ]
+    path = made(tmp_path / "net.onnx", nodes, ["N", 2, 3, 4], constants)
+    net = importNetworkFromONNX(path)
+    assert [type(layer).__name__ for layer in net.Layers[1:-1]] == ["ReLULayer", "FullyConnectedLayer"]
+    x = generator.normal(size=(3, 2, 3, 4)).astype(np.float32)
+    np.testing.assert_allclose(net.predict(x.transpose(2, 3, 1, 0)), runtime(path, x), rtol=1e-4, atol=1e-5)
+
+
+def test_sequences_whose_observations_come_first(tmp_path):
+    node = onnx.helper.make_node
+    generator = np.random.default_rng(0)
+    constants = {
+        "w": generator.normal(size=(2, 12, 4)).astype(np.float32),
+        "r": generator.normal(size=(2, 12, 3)).astype(np.float32),
+        "b": generator.normal(size=(2, 24)).astype(np.float32),
+        "shape": np.array([0, 0, -1]),
+        "last": np.array(-1),
+    }
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node("LSTM", ["t", "w", "r", "b"], ["h"], hidden_size=3, direction="bidirectional"),
+        node("Transpose", ["h"], ["h1"], perm=[0, 2, 1, 3]),
+        node("Reshape", ["h1", "shape"], ["h2"]),
+        node("Transpose", ["h2"], ["h3"], perm=[1, 0, 2]),
+        node("Gather", ["h3", "last"], ["y"], axis=1),
+    ]
+    path = made(tmp_path / "net.onnx", nodes, ["N", "S", 4], constants)
+    x = generator.normal(size=(3, 6, 4)).astype(np.float32)
+    net = importNetworkFromONNX(path)
+    np.testing.assert_allclose(net.predict(list(x.transpose(0, 2, 1))), runtime(path, x), rtol=1e-4, atol=1e-5)
+
+
+def test_placeholders_can_be_replaced(tmp_path):
+    node = onnx.helper.make_node
+    nodes = [node("Sin", ["x"], ["s"]), node("Einsum", ["s"], ["y"], equation="ij->ij")]
+    path = made(tmp_path / "net.onnx", nodes, ["N", 4])
+    with pytest.raises(NotSupportedError, match="2 operators") as error:
+        importONNXNetwork(path)
+    assert "Sin" in str(error.value) and "Einsum" in str(error.value)
+    with pytest.warns(UserWarning, match="Sin"):
+        layers = importONNXLayers(path)
+    (first, *_), numbers = findPlaceholderLayers(layers, nargout=2)
+    assert first.ONNXNode == "Sin" and numbers.tolist()[0] == 2
+    with pytest.raises(mlnet.NetworkError, match="Replace it with replaceLayer"):
+        mlnet.assembleNetwork(mlnet.layerGraph(layers))
+
+
+def test_values_in_other_files_are_refused(tmp_path):
+    path = tmp_path / "net.onnx"
+    exportONNXNetwork(classifier(), path)
+    model = onnx.load(path)
+    onnx.external_data_helper.convert_model_to_external_data(model, location="../secret", size_threshold=0)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(DataError):
+        importONNXNetwork(path)
