@@ -157,6 +157,11 @@ class Importer:
         """Tell whether anything takes a tensor."""
         return bool(name) and self.uses[name] > 0
 
+    def is_alone(self, tensor: Tensor) -> bool:
+        """Tell whether nothing takes the output of a layer twice, so that a change of the layer reaches one place."""
+        names = [name for name, other in self.tensors.items() if other.port == tensor.port]
+        return all(self.uses[name] == 1 for name in names)
+
     def emit(self, node: OnnxNode, layer: Layer, inputs: Sequence[Tensor], order: tuple[Axis, ...]) -> Tensor:
         """Add a layer and return its first output, with the axes that the graph sees."""
         sizes = [tensor.size for tensor in inputs]

@@ -77,6 +77,8 @@ def _softmax(importer: Importer, node: OnnxNode) -> None:
     default = -1 if importer.graph.opset >= 13 else 1
     if node.attributes.get("axis", default) % len(x.axes) != x.axis_of_channels():
         raise NotImported("a softmax over something else than channels")
+    if importer.graph.opset < 13 and not x.size.is_flat and x.axis_of_channels() < len(x.axes) - 1:
+        raise NotImported("a softmax over channels and positions")
     importer.put(node, softmaxLayer(), [x], x.axes)
 
 
@@ -116,7 +118,7 @@ def _arithmetic(importer: Importer, node: OnnxNode) -> None:
 def _normalizes(importer: Importer, node: OnnxNode, x: Tensor, value: np.ndarray) -> bool:
     """Tell whether a subtraction or division belongs to the input layer, and if so put it there."""
     layer = importer.layer_of(x)
-    if not isinstance(layer, (ImagesLayer, FeatureInputLayer)) or importer.uses[node.inputs[0]] > 1:
+    if not isinstance(layer, (ImagesLayer, FeatureInputLayer)) or not importer.is_alone(x):
         return False
     steps = {("Sub", "none"): ("zerocenter", "Mean"), ("Div", "zerocenter"): ("zscore", "StandardDeviation")}
     found = steps.get((node.operator, layer.Normalization))
@@ -131,7 +133,7 @@ def _normalizes(importer: Importer, node: OnnxNode, x: Tensor, value: np.ndarray
 def _is_bias(importer: Importer, x: Tensor, value: np.ndarray) -> bool:
     is_vector = value.shape[-1:] == (x.size.channels,) == (value.size,)
     is_matrix = isinstance(importer.layer_of(x), FullyConnectedLayer)
-    return is_matrix and is_vector and x.axis_of_channels() == len(x.axes) - 1
+    return is_matrix and is_vector and importer.is_alone(x) and x.is_channels(x.axes[-1])
 
 
 def _of_observation(x: Tensor, value: Any) -> np.ndarray:
@@ -215,6 +217,8 @@ def _gemm(importer: Importer, node: OnnxNode) -> None:
 
 def _batch_normalization(importer: Importer, node: OnnxNode) -> None:
     x = _channels_second(importer, node)
+    if node.attributes.get("training_mode", 0):
+        raise NotImported("the statistics of the mini-batch")
     names = ("Scale", "Offset", "TrainedMean", "TrainedVariance")
     values = {
         name: _per_channel(importer.constant(source), x) for name, source in zip(names, node.inputs[1:], strict=True)
@@ -285,6 +289,8 @@ def _blocks(importer: Importer, node: OnnxNode) -> None:
 
 def _resize(importer: Importer, node: OnnxNode) -> None:
     x, given = _channels_second(importer, node), node.attributes
+    if len(node.inputs) < 2:
+        raise NotImported("factors that are attributes")
     _, _, scales, sizes = [*node.inputs, "", "", ""][:4] if node.operator == "Resize" else ["", "", node.inputs[1], ""]
     options: dict[str, Any] = {}
     if sizes:

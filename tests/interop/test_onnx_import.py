@@ -221,6 +221,23 @@ def test_sequences_whose_observations_come_first(tmp_path):
     np.testing.assert_allclose(net.predict(list(x.transpose(0, 2, 1))), runtime(path, x), rtol=1e-4, atol=1e-5)
 
 
+def test_what_is_used_twice_keeps_its_values(tmp_path):
+    """A bias behind a product, and a mean that is subtracted, belong to one of two users only."""
+    node = onnx.helper.make_node
+    generator = np.random.default_rng(0)
+    constants = {name: generator.normal(size=(4, 4) if name == "w" else 4).astype(np.float32) for name in "wbm"}
+    nodes = [
+        node("Sub", ["x", "m"], ["c"]),
+        node("Add", ["x", "c"], ["z"]),
+        node("MatMul", ["z", "w"], ["p"]),
+        node("Add", ["p", "b"], ["q"]),
+        node("Mul", ["p", "q"], ["y"]),
+    ]
+    path = made(tmp_path / "net.onnx", nodes, ["N", 4], constants)
+    x = generator.normal(size=(3, 4)).astype(np.float32)
+    np.testing.assert_allclose(importNetworkFromONNX(path).predict(x), runtime(path, x), rtol=1e-4, atol=1e-5)
+
+
 def test_placeholders_can_be_replaced(tmp_path):
     node = onnx.helper.make_node
     nodes = [node("Sin", ["x"], ["s"]), node("Einsum", ["s"], ["y"], equation="ij->ij")]
