@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.interop.onnx_attention import attention, self_attention
 from mlnet.interop.onnx_recurrent import bilstm, gru, lstm, projected_lstm, with_ports
 from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.interop.onnx_windows import (
@@ -431,6 +432,8 @@ EXPORTERS: dict[str, Exporter] = {
     "gru": gru,
     "projected_lstm": projected_lstm,
     "recurrent_with_ports": with_ports,
+    "attention": attention,
+    "self_attention": self_attention,
 }
 """How each operation is written; what is not here ONNX cannot express, or mlnet does not write it."""
 

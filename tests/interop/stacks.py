@@ -54,6 +54,7 @@ from mlnet import (
     resize3dLayer,
     rmsNormalizationLayer,
     scalingLayer,
+    selfAttentionLayer,
     sequenceInputLayer,
     sigmoidLayer,
     softmaxLayer,
@@ -197,4 +198,7 @@ STACKS: dict[str, tuple[str, list[Any]]] = {
     ),
     "frames, groups": (FRAMES, [groupNormalizationLayer(2), layerNormalizationLayer(), fullyConnectedLayer(3)]),
     "frames, instance": (FRAMES, [instanceNormalizationLayer(), globalAveragePooling2dLayer()]),
+    "attention": (SEQUENCE, [selfAttentionLayer(2, 6, NumValueChannels=4, OutputSize=5)]),
+    "attention, causal": (SEQUENCE, [selfAttentionLayer(3, 6, AttentionMask="causal"), fullyConnectedLayer(2)]),
+    "attention, line": (LINE, [selfAttentionLayer(2, 4)]),
 }

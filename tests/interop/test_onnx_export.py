@@ -95,6 +95,16 @@ def test_states_that_come_in_and_go_out():
     assert max(differences(random_network(graph))) < 1e-5
 
 
+@pytest.mark.parametrize("mask", ["none", "causal"])
+def test_attention_of_three_inputs(mask):
+    graph = mlnet.layerGraph([mlnet.sequenceInputLayer(6), mlnet.fullyConnectedLayer(4, Name="q")])
+    graph = mlnet.addLayers(graph, mlnet.fullyConnectedLayer(4, Name="k"))
+    graph = mlnet.addLayers(graph, [mlnet.attentionLayer(2, AttentionMask=mask, Name="a"), regressionLayer(Name="out")])
+    for wire in ("sequenceinput k", "q a/query", "k a/key", "sequenceinput a/value"):
+        graph = mlnet.connectLayers(graph, *wire.split())
+    assert max(differences(random_network(graph))) < 1e-5
+
+
 @pytest.mark.parametrize("normalization", ["zca-whitening", "pca-whitening"])
 @pytest.mark.parametrize("elements", [4, 2 * 3 * 4])
 def test_whitening_of_the_input(normalization, elements):

@@ -27,6 +27,9 @@ onnx = pytest.importorskip("onnx")
 
 NOT_BACK = {
     "adaptive",
+    "attention",
+    "attention, causal",
+    "attention, line",
     "cross-channel, even",
     "depth to space, crd",
     "depth to space, dcr",
