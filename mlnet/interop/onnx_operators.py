@@ -7,10 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.interop.onnx_axes import NotImported, Symbol, Tensor, axes
+from mlnet.interop.onnx_axes import NotImported, Tensor, axes
 from mlnet.interop.onnx_graph import OnnxNode
 from mlnet.interop.onnx_importer import Importer, Operator
 from mlnet.interop.onnx_recurrent_import import recurrent
+from mlnet.interop.onnx_shapes import (
+    constant,
+    filled,
+    flatten,
+    of_shapes,
+    places,
+    reshape,
+    same,
+    shape,
+    squeeze,
+    transpose,
+    unsqueeze,
+)
 from mlnet.interop.onnx_windows_import import convolution, global_pooling, pad, pooling, transposed_convolution
 from mlnet.layers.activation import (
     clippedReluLayer,
@@ -329,51 +342,12 @@ def _resize(importer: Importer, node: OnnxNode) -> None:
     importer.put(node, (resize3dLayer if is_volume else resize2dLayer)(**options), [x], x.axes)
 
 
-def _transpose(importer: Importer, node: OnnxNode) -> None:
-    x = importer.tensor(node.inputs[0])
-    order = node.attributes.get("perm", list(range(len(x.axes)))[::-1])
-    importer.tensors[node.outputs[0]] = x.transposed(order)
-
-
-def _flatten(importer: Importer, node: OnnxNode) -> None:
-    x = importer.tensor(node.inputs[0])
-    axis = node.attributes.get("axis", 1) % len(x.axes)
-    joined = [tuple(label for each in part for label in each) for part in (x.axes[:axis], x.axes[axis:])]
-    importer.tensors[node.outputs[0]] = x.with_axes([each or ("1",) for each in joined])
-
-
-def _reshape(importer: Importer, node: OnnxNode) -> None:
-    x = importer.tensor(node.inputs[0])
-    shape: list[Symbol] = list(importer.shapes.get(node.inputs[1]) or importer.whole(node.inputs[1]))
-    importer.tensors[node.outputs[0]] = x.reshaped(shape, keeps_zero=bool(node.attributes.get("allowzero", 0)))
-
-
-def _places(importer: Importer, node: OnnxNode) -> list[int] | None:
-    if len(node.inputs) > 1:
-        return importer.whole(node.inputs[1])
-    return node.attributes.get("axes")
-
-
-def _squeeze(importer: Importer, node: OnnxNode) -> None:
-    if node.inputs[0] in importer.shapes:
-        importer.shapes[node.outputs[0]] = importer.shapes[node.inputs[0]]
-        return
-    importer.tensors[node.outputs[0]] = importer.tensor(node.inputs[0]).squeezed(_places(importer, node))
-
-
-def _unsqueeze(importer: Importer, node: OnnxNode) -> None:
-    if node.inputs[0] in importer.shapes:
-        importer.shapes[node.outputs[0]] = importer.shapes[node.inputs[0]]
-        return
-    importer.tensors[node.outputs[0]] = importer.tensor(node.inputs[0]).unsqueezed(_places(importer, node) or [])
-
-
 def _reduction(importer: Importer, node: OnnxNode) -> None:
     """Add global pooling over all positions, or over all time steps."""
     x = importer.tensor(node.inputs[0])
-    places = {place % len(x.axes) for place in _places(importer, node) or range(len(x.axes))}
+    reduced = {place % len(x.axes) for place in places(importer, node) or range(len(x.axes))}
     kind = "Average" if node.operator == "ReduceMean" else "Max"
-    labels = [label for place in sorted(places) for label in x.axes[place]]
+    labels = [label for place in sorted(reduced) for label in x.axes[place]]
     keeps = node.attributes.get("keepdims", 1)
     if labels == ["T"] and x.size.format == "CT":
         if keeps:
@@ -385,14 +359,7 @@ def _reduction(importer: Importer, node: OnnxNode) -> None:
     if labels != list("HWZ"[:count]) or not count:
         raise NotImported("a reduction of something else than all positions")
     made = global_pooling(kind, count)(importer, node, x, x.axes)
-    importer.tensors[node.outputs[0]] = made if keeps else made.squeezed(sorted(places))
-
-
-def _same(importer: Importer, node: OnnxNode) -> None:
-    kinds: list[dict[str, Any]] = [importer.tensors, importer.constants, importer.shapes]
-    for kind in kinds:
-        if node.inputs[0] in kind:
-            kind[node.outputs[0]] = kind[node.inputs[0]]
+    importer.tensors[node.outputs[0]] = made if keeps else made.squeezed(sorted(reduced))
 
 
 def _dropout(importer: Importer, node: OnnxNode) -> None:
@@ -403,48 +370,6 @@ def _dropout(importer: Importer, node: OnnxNode) -> None:
     importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, dropoutLayer(ratio), [x], x.axes), x)
 
 
-def _constant(importer: Importer, node: OnnxNode) -> None:
-    names = ("value", "value_float", "value_floats", "value_int", "value_ints")
-    values = [node.attributes[name] for name in names if name in node.attributes]
-    if not values:
-        raise NotImported("a constant of texts or few values")
-    value = np.asarray(values[0])
-    importer.constants[node.outputs[0]] = value.astype(np.float32) if value.dtype == np.float64 else value
-
-
-def _shape(importer: Importer, node: OnnxNode) -> None:
-    x = importer.tensor(node.inputs[0])
-    start, end = node.attributes.get("start", 0), node.attributes.get("end", len(x.axes))
-    importer.shapes[node.outputs[0]] = [*x.axes[start:end]]
-
-
-def _symbols(importer: Importer, name: str) -> list[Symbol]:
-    return importer.shapes[name] if name in importer.shapes else list(importer.whole(name))
-
-
-def _of_shapes(otherwise: Operator | None) -> Operator:
-    """Return the function of an operator that also works on shapes; ``otherwise`` is the one of tensors."""
-
-    def add(importer: Importer, node: OnnxNode) -> None:
-        is_shape = any(name in importer.shapes for name in node.inputs)
-        if not is_shape and otherwise is not None:
-            return otherwise(importer, node)
-        first = _symbols(importer, node.inputs[0])
-        if node.operator == "Concat":
-            result = [symbol for name in node.inputs for symbol in _symbols(importer, name)]
-        elif node.operator == "Gather":
-            result = [first[index] for index in importer.whole(node.inputs[1])]
-        else:
-            start, end, *more = (importer.whole(name) for name in node.inputs[1:])
-            if (more[1:] or [[1]])[0] != [1]:
-                raise NotImported("a shape of every second length")
-            result = first[start[0] : end[0]]
-        importer.shapes[node.outputs[0]] = result
-        return None
-
-    return add
-
-
 def _gather(importer: Importer, node: OnnxNode) -> None:
     """Add the first or last time step."""
     x = importer.tensor(node.inputs[0])
@@ -453,14 +378,6 @@ def _gather(importer: Importer, node: OnnxNode) -> None:
         raise NotImported("elements that are not the first or last time step")
     left = tuple(each for number, each in enumerate(x.axes) if number != axis)
     importer.put(node, indexing1dLayer("last" if int(index) else "first"), [x], left)
-
-
-def _filled(importer: Importer, node: OnnxNode) -> None:
-    """Keep a constant of unknown size as a single number, as states of zeros are made."""
-    if node.operator == "Expand":
-        importer.constants[node.outputs[0]] = importer.constant(node.inputs[0])
-    else:
-        importer.constants[node.outputs[0]] = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))
 
 
 OPERATORS: dict[str, Operator] = {
@@ -475,9 +392,9 @@ OPERATORS: dict[str, Operator] = {
     "PRelu": _prelu,
     "Softmax": _softmax,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum"), _arithmetic),
-    "Concat": _of_shapes(_concatenation),
-    "Slice": _of_shapes(None),
-    "Gather": _of_shapes(_gather),
+    "Concat": of_shapes(_concatenation),
+    "Slice": of_shapes(None),
+    "Gather": of_shapes(_gather),
     "Gemm": _gemm,
     "MatMul": _gemm,
     "BatchNormalization": _batch_normalization,
@@ -498,18 +415,18 @@ OPERATORS: dict[str, Operator] = {
     "GlobalMaxPool": lambda importer, node: _global(importer, node, "Max"),
     "ReduceMean": _reduction,
     "ReduceMax": _reduction,
-    "Transpose": _transpose,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Identity": _same,
-    "Cast": _same,
+    "Transpose": transpose,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Identity": same,
+    "Cast": same,
     "Dropout": _dropout,
-    "Constant": _constant,
-    "Shape": _shape,
-    "Expand": _filled,
-    "ConstantOfShape": _filled,
+    "Constant": constant,
+    "Shape": shape,
+    "Expand": filled,
+    "ConstantOfShape": filled,
     "LSTM": recurrent,
     "GRU": recurrent,
 }
