@@ -102,6 +102,7 @@ _NAMES_OF = {
     "network.analyze": "NetworkAnalysis analyzeNetwork",
     "network.assemble": "assembleNetwork",
     "network.engine_info": "engineInfo",
+    "network.dlnetwork": "dlnetwork forward initialize",
     "network.factors": "getL2Factor getLearnRateFactor setL2Factor setLearnRateFactor",
     "network.layer_array": "LayerArray",
     "network.layer_graph": "LayerGraph addLayers connectLayers disconnectLayers layerGraph removeLayers replaceLayer",

@@ -72,3 +72,10 @@ class DataTable(Shown):
 def _kept(values: Any) -> Any:
     """Return a column as a list of its own, but labels as they are."""
     return values if isinstance(values, Shown) else list(values)
+
+
+class ParameterTable(DataTable):
+    """The parameters of a network: columns Layer, Parameter and Value; texts are shown as strings, arrays by size."""
+
+    def __init__(self, Layer: Sequence[str], Parameter: Sequence[str], Value: Sequence[Any]) -> None:  # noqa: N803
+        super().__init__(Layer=Layer, Parameter=Parameter, Value=Value)

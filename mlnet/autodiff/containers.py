@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -10,16 +11,26 @@ from mlnet.structure import Structure
 from mlnet.table import DataTable
 
 
+class ArrayContainer(ABC):
+    """An object that holds dlarrays, such as a network whose learnables are to be differentiated."""
+
+    @abstractmethod
+    def with_arrays(self, function: Callable[[dlarray], Any]) -> Any:
+        """Return a copy with ``function`` applied to each dlarray."""
+
+
 def mapped(value: Any, function: Callable[[dlarray], Any]) -> Any:
     """Return ``value`` with ``function`` applied to each dlarray in it; all else stays as it is."""
     if isinstance(value, dlarray):
         return function(value)
+    if isinstance(value, ArrayContainer):
+        return value.with_arrays(function)
     if isinstance(value, dict):
         return {name: mapped(each, function) for name, each in value.items()}
     if isinstance(value, Structure):
         return Structure(**{name: mapped(each, function) for name, each in value.fields().items()})
     if isinstance(value, DataTable):
-        return DataTable(**{name: mapped(value[name], function) for name in value.columns})
+        return type(value)(**{name: mapped(value[name], function) for name in value.columns})
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*(mapped(each, function) for each in value))
     if isinstance(value, (list, tuple)):

@@ -51,6 +51,23 @@ class Rule:
         derivative = self._each[position]
         return None if derivative is None else derivative(*given, **options)
 
+    def gradients(self, wanted: Sequence[bool], *given: Any, **options: Any) -> Sequence[Any]:
+        """Return the gradient of each array, None for those that are not wanted."""
+        return [self.gradient(place, *given, **options) if wish else None for place, wish in enumerate(wanted)]
+
+
+class JointRule(Rule):
+    """A function whose gradients are computed together: ``derivatives(wanted, g, y, *arrays, **options)``.
+
+    It returns one gradient for each array, or None, and computes those for which ``wanted`` is true.
+    """
+
+    __slots__ = ()
+
+    def gradients(self, wanted: Sequence[bool], *given: Any, **options: Any) -> Sequence[Any]:
+        """Return the gradient of each array, None for those that are not wanted."""
+        return self.derivatives(wanted, *given, **options)  # type: ignore[operator]
+
 
 class Trace:
     """One evaluation that records; what it made is a constant once it is over."""
@@ -144,11 +161,11 @@ def gradients(
         gradient = found[node] if node in wanted else found.pop(node)
         arrays = [value_of(each) if type(each) is Node else each for each in node.inputs]
         y = value_of(node)
-        for position, parent in enumerate(node.inputs):
-            if type(parent) is Node and parent in needed:
-                part = node.rule.gradient(position, gradient, y, *arrays, **node.options)
-                if part is not None:
-                    _add(found, parent, _fitted(part, parent.value))
+        wishes = [type(parent) is Node and parent in needed for parent in node.inputs]
+        parts = node.rule.gradients(wishes, gradient, y, *arrays, **node.options)
+        for parent, wish, part in zip(node.inputs, wishes, parts, strict=True):
+            if wish and part is not None:
+                _add(found, parent, _fitted(part, parent.value))
     return found
 
 

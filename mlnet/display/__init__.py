@@ -22,6 +22,7 @@ from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
 from mlnet.display.table import table_html, table_text
 from mlnet.labels import categorical
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.analyze import NetworkAnalysis
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
@@ -37,6 +38,7 @@ for _kind, _block in (
     (Structure, structure_block),
     (TrainedNetwork, network_block),
     (LayerGraph, network_block),
+    (dlnetwork, network_block),
 ):
     to_text.register(_kind, lambda value, block=_block: block(value).text())  # type: ignore[misc]
     to_html.register(_kind, lambda value, block=_block: block(value).html())  # type: ignore[misc]

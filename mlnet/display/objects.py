@@ -9,6 +9,7 @@ from typing import Any
 from mlnet.display.html import html_table, paragraph, titled
 from mlnet.display.values import value_text
 from mlnet.layers.base import Layer
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, Group
@@ -90,11 +91,14 @@ def declared_block(value: Declared) -> Block:
     return Block(_header(type(value).__name__, bool(groups)), tuple(groups), closing)
 
 
-def network_block(network: TrainedNetwork | LayerGraph) -> Block:
+def network_block(network: TrainedNetwork | LayerGraph | dlnetwork) -> Block:
     """Return the block of a network or graph: its layers, connections, and the names of its inputs and outputs."""
-    names = ("Layers", "Connections", "InputNames", "OutputNames")
+    names: tuple[str, ...] = ("Layers", "Connections", "InputNames", "OutputNames")
+    if isinstance(network, dlnetwork):
+        names = ("Layers", "Connections", "Learnables", "State", "InputNames", "OutputNames", "Initialized")
     rows = [(name, getattr(network, name)) for name in names if hasattr(network, name)]
-    return property_block(type(network).__name__, rows)
+    closing = "View summary with summary." if isinstance(network, dlnetwork) else ""
+    return property_block(type(network).__name__, rows, closing=closing)
 
 
 def structure_block(structure: Structure) -> Block:

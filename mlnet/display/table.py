@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from mlnet.autodiff.array import dlarray
 from mlnet.display.html import html_table, titled
 from mlnet.display.values import one_line, value_text
 from mlnet.labels import UNDEFINED, categorical
-from mlnet.table import DataTable
+from mlnet.table import DataTable, ParameterTable
 
 
 def table_text(table: DataTable) -> str:
@@ -16,7 +19,8 @@ def table_text(table: DataTable) -> str:
     header = f"  {rows}x{columns} table"
     if not rows:
         return f"  {rows}x{columns} empty table"
-    cells = [_cells(table[name]) for name in table.columns]
+    strings = isinstance(table, ParameterTable)
+    cells = [(_strings if strings else _cells)(table[name]) for name in table.columns]
     widths = [max(len(name), *map(len, column)) for name, column in zip(table.columns, cells, strict=True)]
     lines = [
         [f"{name:^{width}}" for name, width in zip(table.columns, widths, strict=True)],
@@ -47,5 +51,17 @@ def _cells(values: Any) -> list[str]:
     return [f"{text:>{longest}}" for text in texts]
 
 
+def _strings(values: list[Any]) -> list[str]:
+    """Return the entries of a column of strings, or of arrays by their size."""
+    return [f'"{each}"' if isinstance(each, str) else _sized(each) for each in values]
+
+
+def _sized(value: Any) -> str:
+    size = "x".join(map(str, value.shape if value.ndim > 1 else (value.size, 1)))
+    return f"{{{size} {'double' if isinstance(value, np.ndarray) else 'dlarray'}}}"
+
+
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else value_text(value)
+    if isinstance(value, str):
+        return value
+    return _sized(value) if isinstance(value, dlarray) else value_text(value)

@@ -13,6 +13,7 @@ from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNa
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.layers.output import ClassesOutputLayer
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.nested import folded
@@ -164,7 +165,10 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
 
     Parameters
     ----------
-    net : SeriesNetwork or DAGNetwork
+    net : SeriesNetwork, DAGNetwork or dlnetwork
+        A dlnetwork takes formatted dlarrays, ``predict(net, X1, ...)``, with the options of `forward`, and returns what
+        `forward` returns: without dropout, normalized by moving statistics, and traced inside `dlfeval`. What follows
+        is about the other networks.
     X : array, or list of arrays
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or
         (H, W, C, S) arrays, also one of them. For networks of several inputs a tuple with one entry for each, in the
@@ -198,6 +202,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     OptionError, UnknownNameError
         Where an option is not allowed or misspelt.
     """
+    if isinstance(net, dlnetwork):
+        return net.predict(X, *args, **kwargs)
     network = _network(net, "predict")
     X, args = _all_inputs(X, args)  # noqa: N806
     options = _PredictOptions(*args, **kwargs)
@@ -337,6 +343,8 @@ def classifyAndUpdateState(  # noqa: N802
 
 def resetState(net: T) -> T:  # noqa: N802
     """Return the network with the states of its recurrent layers set to zero."""
+    if isinstance(net, dlnetwork):
+        return net.resetState()
     network = _network(net, "resetState")
     zeros = {
         (layer.Name, state): np.zeros(layer.parameter_shape(state, network.input_size(index)))

@@ -1,0 +1,1 @@
+"""Functions of dlarrays with MATLAB's names, for training loops of one's own: the operations of the layers."""

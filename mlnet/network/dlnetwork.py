@@ -1,0 +1,430 @@
+"""dlnetwork: a network for training loops of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.containers import ArrayContainer
+from mlnet.engines.program import Key, Program
+from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
+from mlnet.functional.batches import Batch, batch_of, size_of
+from mlnet.functional.programs import TracedRun
+from mlnet.layers.base import Layer, dims
+from mlnet.layers.per_channel import PopulationLayer
+from mlnet.network.compile import layer_program
+from mlnet.network.initialize import initialize as first_values
+from mlnet.network.layer_array import LayerArray
+from mlnet.network.layer_graph import LayerGraph, layerGraph
+from mlnet.network.open_ends import EndLayer, open_ends
+from mlnet.network.resolve import Resolved, resolve
+from mlnet.network.run import STATE_FIELDS
+from mlnet.network.wiring import Source
+from mlnet.options import Declared, Option, Shown, Table, describe
+from mlnet.randomness import spawn_generators
+from mlnet.rules import EMPTY, either, flag, read_only, text, texts
+from mlnet.table import DataTable, ParameterTable
+
+
+class _Options(Declared):
+    constructor_name = "dlnetwork"
+    table = Table(Option("Initialize", True, flag(), "Whether learnables get their first values."))
+
+
+class _RunOptions(Declared):
+    constructor_name = "forward"
+    table = Table(Option("Outputs", [], either(texts(), text()), "The layers whose outputs are wanted."))
+
+
+class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
+    """A network for training loops of one's own.
+
+    Its learnables are dlarrays. Given to a function through `dlfeval` they are traced, so that the gradients of a loss
+    are ``dlgradient(loss, net.Learnables)``. Outputs that no layer uses are the outputs of the network; inputs that no
+    layer feeds are inputs of it, after the input layers.
+
+    Functions that change a network return a new one; only assigning ``net.Learnables`` or ``net.State`` changes the
+    network itself.
+
+    Parameters
+    ----------
+    layers : LayerArray, list of layers or LayerGraph, optional
+        Without output layers.
+    *X : dlarray, optional
+        Examples of formatted inputs, one for each input, from which sizes are taken where there is no input layer.
+    Initialize : true or false (1 or 0), default True
+        Whether learnables get their first values now. Without it, or where the size of an input is not known, use
+        `initialize`.
+
+    Raises
+    ------
+    NetworkError
+        Where the layers do not make a network; the message lists every mistake.
+    OptionError, UnknownNameError
+        Where an element is not a layer, or an option is not allowed or misspelt.
+
+    Examples
+    --------
+    >>> from mlnet import *
+    >>> dlnetwork([featureInputLayer(2), fullyConnectedLayer(20), tanhLayer, fullyConnectedLayer(1)])
+      dlnetwork with properties:
+    <BLANKLINE>
+             Layers: [4x1 Layer]
+        Connections: [3x2 table]
+         Learnables: [4x3 table]
+              State: [0x3 table]
+         InputNames: {'input'}
+        OutputNames: {'fc_2'}
+        Initialized: 1
+    <BLANKLINE>
+      View summary with summary.
+    """
+
+    def __init__(self, layers: Any = (), *X: Any, **options: Any) -> None:  # noqa: N803
+        count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
+        chosen = _Options(*X[count:], **options)
+        self._ends = open_ends(layerGraph(layers))
+        self._network: Resolved | None = None
+        self._learnables: dict[Key, dlarray] = {}
+        self._states: dict[Key, dlarray] = {}
+        self._programs: dict[Any, Program] = {}
+        examples = X[:count]
+        if chosen.Initialize and len(self._ends.graph.Layers) and (examples or not self._ends.inputs):
+            self._initialize(examples)
+
+    @property
+    def Layers(self) -> LayerArray:  # noqa: N802 - MATLAB's spelling
+        """The layers with the values of their parameters, as a copy."""
+        return self.to_graph().Layers
+
+    @property
+    def Connections(self) -> DataTable:  # noqa: N802
+        """The connections, with the columns Source and Destination."""
+        return self.to_graph().Connections
+
+    @property
+    def InputNames(self) -> list[str]:  # noqa: N802
+        """Names of the input layers, then of the inputs that nothing feeds."""
+        return self._ends.input_names
+
+    @property
+    def OutputNames(self) -> list[str]:  # noqa: N802
+        """Names of the outputs that no layer uses."""
+        return self._ends.output_names
+
+    @property
+    def Initialized(self) -> bool:  # noqa: N802
+        """Whether all learnables have values."""
+        return self._network is not None
+
+    @property
+    def Learnables(self) -> ParameterTable:  # noqa: N802
+        """The learnable parameters: a table with the columns Layer, Parameter and Value (dlarrays)."""
+        return self._table(self._learnables, lambda layer: [each.name for each in layer.learnables])
+
+    @Learnables.setter
+    def Learnables(self, table: DataTable) -> None:  # noqa: N802
+        self._learnables = self._assigned("Learnables", self._learnables, table)
+
+    @property
+    def State(self) -> ParameterTable:  # noqa: N802
+        """The states, such as moving statistics: a table with the columns Layer, Parameter and Value (dlarrays)."""
+        return self._table(self._states, lambda layer: list(layer.states))
+
+    @State.setter
+    def State(self, table: DataTable) -> None:  # noqa: N802
+        self._states = self._assigned("State", self._states, table)
+
+    def forward(self, *X: Any, **options: Any) -> Any:  # noqa: N803
+        """Return what the network puts out in training; see `mlnet.forward`."""
+        return self._run("forward", X, options, training=True)
+
+    def predict(self, *X: Any, **options: Any) -> Any:  # noqa: N803
+        """Return what the network puts out at prediction; see `mlnet.predict`."""
+        return self._run("predict", X, options, training=False)
+
+    def initialize(self, *X: Any) -> dlnetwork:  # noqa: N803
+        """Return the network with first values; see `mlnet.initialize`."""
+        net = self._copy()
+        net._initialize(X)
+        return net
+
+    def resetState(self) -> dlnetwork:  # noqa: N802
+        """Return the network with the states of its recurrent layers set to zero."""
+        net = self._copy()
+        network = self._resolved("resetState")
+        for index, layer in enumerate(network.layers):
+            for name in layer.states:
+                if name in STATE_FIELDS:
+                    shape = layer.parameter_shape(name, network.input_size(index))
+                    net._states[layer.Name, name] = wrap(np.zeros(shape, np.float32))
+        return net
+
+    def with_arrays(self, function: Callable[[dlarray], Any]) -> dlnetwork:
+        """Return a copy with ``function`` applied to each learnable and state."""
+        net = self._copy()
+        net._learnables = {key: function(value) for key, value in self._learnables.items()}
+        net._states = {key: function(value) for key, value in self._states.items()}
+        return net
+
+    def with_learnables(self, function: Callable[[Key, dlarray], dlarray]) -> dlnetwork:
+        """Return a copy with ``function`` applied to the key and value of each learnable."""
+        net = self._copy()
+        net._learnables = {key: function(key, value) for key, value in self._learnables.items()}
+        return net
+
+    def with_graph(self, graph: LayerGraph) -> dlnetwork:
+        """Return a network of changed layers, not initialized; set values are kept."""
+        return dlnetwork(graph, Initialize=False)
+
+    def to_graph(self) -> LayerGraph:
+        """Return the layers, with the values of their parameters, and their connections."""
+        if self._network is None:
+            return self._ends.graph
+        layers = [
+            self._with_values(layer)
+            for layer in self._network.layers
+            if not isinstance(layer, EndLayer) and not layer.Name.startswith("input of ")
+        ]
+        return LayerGraph(layers, self._ends.graph.wires)
+
+    def _copy(self) -> dlnetwork:
+        net = object.__new__(dlnetwork)
+        net.__dict__.update(self.__dict__)
+        net._learnables, net._states = dict(self._learnables), dict(self._states)
+        return net
+
+    def _initialize(self, examples: Sequence[Any]) -> None:
+        ends = self._ends
+        if len(examples) not in ((len(ends.inputs), len(ends.input_names)) if ends.inputs else (0, len(ends.layers))):
+            needed = f"an example of each of the {len(ends.input_names)} inputs {', '.join(ends.input_names)}"
+            raise DataError(message("initialize", needed, f"{len(examples)}", "Give formatted dlarrays."))
+        sizes = [size_of(each, "initialize") for each in (examples[-len(ends.inputs) :] if ends.inputs else ())]
+        network = resolve(ends.closed(sizes))
+        if network.outline is not None:
+            self._ends = open_ends(_opened(network))
+        generator = spawn_generators().initialization
+        layers = []
+        for index, layer in enumerate(network.layers):
+            size = network.input_size(index)
+            _check_statistics(layer)
+            layer = first_values(layer, size, generator)
+            if isinstance(layer, PopulationLayer):
+                first = layer.trained_states(*layer.first_moments(size))
+                layer = layer.replaced(**{name: read_only(value, np.float32) for name, value in first.items()})
+            layers.append(layer)
+            for name in [each.name for each in layer.learnables]:
+                self._learnables[layer.Name, name] = wrap(np.array(getattr(layer, name), np.float32))
+            for name in layer.states:
+                value = getattr(layer, name)
+                shape = layer.parameter_shape(name, size)
+                self._states[layer.Name, name] = wrap(
+                    np.array(value, np.float32).reshape(shape) if value.size else np.zeros(shape, np.float32)
+                )
+        self._network, self._programs = network.with_layers(layers), {}
+
+    def _table(self, values: dict[Key, dlarray], names: Callable[[Layer], list[str]]) -> ParameterTable:
+        if self._network is None:
+            keys = [(layer.Name, name) for layer in self._ends.graph.Layers for name in names(layer)]
+            found = [getattr(self._ends.graph.layer(layer, "dlnetwork"), name) for layer, name in keys]
+            shown = [wrap(np.array(value, np.float32)) if value.size else EMPTY for value in found]
+        else:
+            keys, shown = list(values), list(values.values())
+        return ParameterTable([layer for layer, _ in keys], [name for _, name in keys], shown)
+
+    def _assigned(self, what: str, values: dict[Key, dlarray], table: Any) -> dict[Key, dlarray]:
+        """Return the values with those of a table in their place."""
+        where = f"dlnetwork: {what}"
+        if not isinstance(table, DataTable) or table.columns != ["Layer", "Parameter", "Value"]:
+            raise DataError(message(where, "a table with the columns Layer, Parameter and Value", describe(table)))
+        self._resolved(where)
+        new = dict(values)
+        for layer, parameter, value in table.rows():
+            if (layer, parameter) not in values:
+                known = [f"{one}/{other}" for one, other in values]
+                raise UnknownNameError(f"{where}: there is no '{layer}/{parameter}'.{nearest(layer, known)}")
+            array = value if isinstance(value, dlarray) else dlarray(value)
+            old = values[layer, parameter]
+            is_state = what == "State" and parameter in STATE_FIELDS and array.shape[:1] == old.shape[:1]
+            if array.shape != old.shape and not is_state:
+                came = f"size {dims(array.shape)}"
+                raise DataError(message(f"{where}: {layer}/{parameter}", f"size {dims(old.shape)}", came))
+            new[layer, parameter] = array
+        return new
+
+    def _resolved(self, where: str) -> Resolved:
+        if self._network is None:
+            fix = "Use net = initialize(net), with an example of each input where there is no input layer."
+            raise NetworkError(message(where, "an initialized network", "one that is not", fix))
+        return self._network
+
+    def _with_values(self, layer: Layer) -> Layer:
+        table = {**self._learnables, **self._states}
+        mine = {name: read_only(value._data, np.float32) for (owner, name), value in table.items() if owner == layer.Name}
+        return layer.replaced(**mine)
+
+    def _run(self, where: str, X: Sequence[Any], options: dict[str, Any], *, training: bool) -> Any:  # noqa: N803
+        network = self._resolved(where)
+        nargout = options.pop("nargout", None)
+        count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
+        wanted = _RunOptions(*X[count:], **options).Outputs
+        names = [wanted] if isinstance(wanted, str) else list(wanted)
+        ends = tuple(self._source(name, where) for name in names)
+        key = (ends, training)
+        if key not in self._programs:
+            outputs = ends or [Source(index) for index in network.output_indices]
+            self._programs[key] = layer_program(network, outputs, training=training)
+        batches = self._batches(where, X[:count])
+        parameters = dict(self._learnables)
+        for (layer, name), value in self._states.items():
+            several = name in STATE_FIELDS and value.shape[1] > 1
+            parameters[layer, name] = value.transpose() if several else value
+        run = TracedRun(
+            self._programs[key],
+            [each.array for each in batches],
+            [each.lengths for each in batches],
+            parameters,
+            spawn_generators().dropout if training else np.random.default_rng(0),
+        )
+        sources = ends or tuple(Source(index) for index in network.output_indices)
+        sizes = [network.sizes[source.layer][source.output] for source in sources]
+        results: list[Any] = [
+            batches[0].leaving(value, size, lengths)
+            for (value, lengths), size in zip(run.outputs(), sizes, strict=True)
+        ]
+        nargout = len(results) if nargout is None else nargout
+        if nargout not in range(1, len(results) + 2):
+            needed = f"nargout from 1 to {len(results) + 1}: the outputs, and the state"
+            raise OptionError(message(where, needed, describe(nargout)))
+        if nargout > len(results):
+            results.append(self._state_behind(run, training=training))
+        return results[0] if nargout == 1 else tuple(results[:nargout])
+
+    def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:  # noqa: N803
+        names, network = self.InputNames, self._resolved(where)
+        if len(X) != len(names):
+            needed = f"one array for each of the inputs {', '.join(names)}"
+            raise DataError(message(where, needed, f"{len(X)}", f"Write {where}(net, X1, ...)."))
+        kinds = [value.dtype for value in self._learnables.values() if value.dtype.kind == "f"]
+        layers = network.input_layers
+        for layer in layers:
+            _check_statistics(layer)
+        return [
+            batch_of(each, layer.size(), f"{where}: {name}", kinds[0] if kinds else None)
+            for each, layer, name in zip(X, layers, names, strict=True)
+        ]
+
+    def _source(self, name: str, where: str) -> Source:
+        """Return the output that a name of Outputs means: 'layer', or 'layer/port'."""
+        network = self._resolved(where)
+        for index, layer in enumerate(network.layers):
+            if isinstance(layer, EndLayer):
+                continue
+            if name == layer.Name:
+                return Source(index)
+            if name.startswith(f"{layer.Name}/") and name[len(layer.Name) + 1 :] in layer.outputs:
+                return Source(index, layer.outputs.index(name[len(layer.Name) + 1 :]))
+        known = [layer.Name for layer in network.layers if not isinstance(layer, EndLayer)]
+        raise UnknownNameError(f"{where}: Outputs: there is no layer '{name}'.{nearest(name, known)}")
+
+    def _state_behind(self, run: TracedRun, *, training: bool) -> ParameterTable:
+        """Return the states after a run: moving statistics, and the states of recurrent layers."""
+        network = self._resolved("forward")
+        layers = {layer.Name: (index, layer) for index, layer in enumerate(network.layers)}
+        states = dict(self._states)
+        for number, saved in run.saved.items():
+            index, layer = layers[run.program.nodes[number].name]
+            if isinstance(layer, PopulationLayer) and training:
+                moving = self._with_values(layer).first_moments(network.input_size(index))  # type: ignore[attr-defined]
+                batch = (saved.mean, getattr(saved, layer.spread_field))
+                decays = [float(getattr(layer, option)) for option in layer.decays]
+                mixed = [
+                    (1 - decay) * before + decay * np.reshape(new, np.shape(before))
+                    for before, new, decay in zip(moving, batch, decays, strict=True)
+                ]
+                for name, value in layer.trained_states(*mixed).items():
+                    old = states[layer.Name, name]
+                    states[layer.Name, name] = wrap(np.array(value, old.dtype).reshape(old.shape))
+            for name, field in STATE_FIELDS.items():
+                if (layer.Name, name) in states and hasattr(saved, field):
+                    states[layer.Name, name] = wrap(np.array(getattr(saved, field).T))
+        return ParameterTable([key[0] for key in states], [key[1] for key in states], list(states.values()))
+
+
+def _opened(network: Resolved) -> LayerGraph:
+    """Return the graph of unfolded nested networks without the helpers at open ends."""
+    raise NetworkError("dlnetwork: needs layers without networkLayer. Unfold the network into its layers first.")
+
+
+def _check_statistics(layer: Any) -> None:
+    """Raise where an input layer normalizes by statistics that it does not have."""
+    if not hasattr(layer, "statistics"):
+        return
+    if callable(layer.Normalization):
+        fix = "Use Normalization='none', and normalize the data before."
+        raise NetworkError(message(f"dlnetwork: {layer.where()}", "no function for Normalization", "one", fix))
+    missing = [name for name in layer.statistics() if not getattr(layer, name).size]
+    if missing:
+        needed = f"{' and '.join(missing)} for Normalization='{layer.Normalization}'"
+        fix = f"Give {missing[0]}=..., or Normalization='none'."
+        raise NetworkError(message(f"dlnetwork: {layer.where()}", needed, "none", fix))
+
+
+def initialize(net: dlnetwork, *X: Any) -> dlnetwork:  # noqa: N803
+    """Return a network whose learnables have their first values; those that are set already stay as they are.
+
+    Parameters
+    ----------
+    net : dlnetwork
+    *X : dlarray
+        Examples of formatted inputs, one for each input, where there is no input layer.
+
+    Raises
+    ------
+    DataError
+        Where there is not one example for each input, or one is no formatted dlarray.
+    NetworkError
+        Where the layers do not fit together.
+    """
+    return _checked(net, "initialize").initialize(*X)
+
+
+def forward(net: dlnetwork, *X: Any, **options: Any) -> Any:  # noqa: N803
+    """Return what a network puts out in training: normalization by the mini-batch, and dropout.
+
+    Parameters
+    ----------
+    net : dlnetwork
+    *X : dlarray
+        Formatted data, one array for each input in the order of InputNames, e.g. 'SSCB' for images and 'CB' for
+        features. They take the type of the learnables.
+    Outputs : text or list of texts, optional
+        Layers, or 'layer/output', whose outputs are wanted in place of OutputNames.
+    nargout : int, optional
+        Number of results; one more than there are outputs returns the state too, ``Y, state = forward(net, X,
+        nargout=2)``, to be assigned to ``net.State``.
+
+    Returns
+    -------
+    dlarray, or tuple of them
+        Formatted, traced inside `dlfeval`; then a table with the columns Layer, Parameter and Value.
+
+    Raises
+    ------
+    DataError
+        Where an input is missing, has no format or another size than its layer takes.
+    NetworkError
+        Where the network is not initialized.
+    UnknownNameError
+        Where Outputs names no layer.
+    """
+    return _checked(net, "forward").forward(*X, **options)
+
+
+def _checked(net: Any, where: str) -> dlnetwork:
+    if not isinstance(net, dlnetwork):
+        raise OptionError(message(where, "a dlnetwork", describe(net)))
+    return net
