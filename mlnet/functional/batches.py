@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     labels: str
 
     def leaving(self, value: dlarray, size: Size, lengths: np.ndarray | None) -> dlarray:
-        """Return an output as a formatted dlarray; dimensions 'B' and 'T' that the data did not have are left out."""
+        """Return an output as a formatted dlarray; dimensions that the data did not have are left out."""
         if lengths is not None:
             value = value.reshape(len(lengths), -1, *value.shape[1:])
         format = size.format if lengths is not None else size.format.replace("T", "")
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
         gone = tuple(
             axis
             for axis, label in enumerate(labelled.dims())
-            if label in "BT" and label not in self.labels and labelled.shape[axis] == 1
+            if label in ("BTC" if size.spatial else "BT") and label not in self.labels and labelled.shape[axis] == 1
         )
         return np.squeeze(labelled, axis=gone) if gone else labelled
 

@@ -13,7 +13,8 @@ from mlnet.engines.program import Key, Program
 from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
 from mlnet.functional.batches import Batch, batch_of, size_of
 from mlnet.functional.programs import TracedRun
-from mlnet.layers.base import Layer, dims
+from mlnet.layers.base import Layer, Size, dims
+from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import layer_program
 from mlnet.network.initialize import initialize as first_values
@@ -72,7 +73,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
     >>> dlnetwork([featureInputLayer(2), fullyConnectedLayer(20), tanhLayer, fullyConnectedLayer(1)])
       dlnetwork with properties:
     <BLANKLINE>
-             Layers: [4x1 Layer]
+             Layers: [4x1 nnet.cnn.layer.Layer]
         Connections: [3x2 table]
          Learnables: [4x3 table]
               State: [0x3 table]
@@ -205,7 +206,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
         sizes = [size_of(each, "initialize") for each in (examples[-len(ends.inputs) :] if ends.inputs else ())]
         network = resolve(ends.closed(sizes))
         if network.outline is not None:
-            self._ends = open_ends(_opened(network))
+            raise NetworkError("dlnetwork: needs layers without networkLayer. Put its layers into the network itself.")
         generator = spawn_generators().initialization
         layers = []
         for index, layer in enumerate(network.layers):
@@ -290,7 +291,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
             spawn_generators().dropout if training else np.random.default_rng(0),
         )
         sources = ends or tuple(Source(index) for index in network.output_indices)
-        sizes = [network.sizes[source.layer][source.output] for source in sources]
+        sizes = [_put_out(network, source) for source in sources]
         results: list[Any] = [
             batches[0].leaving(value, size, lengths)
             for (value, lengths), size in zip(run.outputs(), sizes, strict=True)
@@ -354,9 +355,19 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
         return ParameterTable([key[0] for key in states], [key[1] for key in states], list(states.values()))
 
 
-def _opened(network: Resolved) -> LayerGraph:
-    """Return the graph of unfolded nested networks without the helpers at open ends."""
-    raise NetworkError("dlnetwork: needs layers without networkLayer. Unfold the network into its layers first.")
+def _put_out(network: Resolved, source: Source) -> Size:
+    """Return the size of an output: behind fully connected layers it has no spatial dimensions."""
+    size = network.sizes[source.layer][source.output]
+    if not size.spatial or not size.is_flat:
+        return size
+    layers, waiting = network.layers, [source.layer]
+    while waiting:
+        index = waiting.pop()
+        if not isinstance(layers[index], FullyConnectedLayer):
+            waiting += [each.layer for each in network.sources[index]]
+            if not network.sources[index]:
+                return size
+    return Size("CT" if size.is_sequence else "C", (size.channels,))
 
 
 def _check_statistics(layer: Any) -> None:
