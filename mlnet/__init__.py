@@ -17,6 +17,7 @@ from mlnet.version import __version__ as __version__
 _NAMES_OF = {
     "autodiff.array": "dlarray",
     "autodiff.differentiate": "dlfeval dlgradient",
+    "autodiff.fields": "dlaccelerate dldivergence dljacobian dllaplacian",
     "autodiff.labelled": "dims extractdata finddim stripdims",
     "conformance.check_layer": "checkLayer",
     "data.confusion": "confusionmat",
@@ -125,12 +126,15 @@ _NAMES_OF = {
     "training.metrics": (
         "accuracyMetric aucMetric fScoreMetric mapeMetric precisionMetric rSquaredMetric recallMetric rmseMetric"
     ),
+    "training.gpu": "canUseGPU gather gpuArray gpuDeviceCount",
+    "training.lbfgs_update": "lbfgsState lbfgsupdate",
     "training.monitor": "groupSubPlot recordMetrics trainingProgressMonitor updateInfo yscale",
     "training.options": "trainingOptions",
     "training.schedules": (
         "cosineLearnRate cyclicalLearnRate exponentialLearnRate piecewiseLearnRate polynomialLearnRate warmupLearnRate"
     ),
     "training.train": "trainNetwork",
+    "training.updates": "adamupdate dlupdate rmspropupdate sgdmupdate",
 }
 """The public names, by the module that defines them."""
 

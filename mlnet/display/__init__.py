@@ -22,8 +22,8 @@ from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
 from mlnet.display.table import table_html, table_text
 from mlnet.labels import categorical
-from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.analyze import NetworkAnalysis
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork

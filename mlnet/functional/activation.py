@@ -22,13 +22,13 @@ _GeluOptions = options_class(
 )
 
 
-def fullyconnect(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def fullyconnect(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:
     """Return ``weights * X + bias`` for each observation.
 
     Parameters
     ----------
     X : dlarray
-        Formatted, or unformatted with DataFormat. Channels and spatial dimensions are taken together, in MATLAB's order.
+        Formatted, or unformatted with DataFormat. Channels and spatial dimensions count together, in MATLAB's order.
     weights : array
         (outputs, inputs).
     bias : array
@@ -73,7 +73,7 @@ def fullyconnect(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
     return as_given(batch.leaving(y, size, batch.lengths), fmt)
 
 
-def relu(X: Any) -> dlarray:  # noqa: N803
+def relu(X: Any) -> dlarray:
     """Return ``max(X, 0)``; the derivative at 0 is 0.
 
     Examples
@@ -85,7 +85,7 @@ def relu(X: Any) -> dlarray:  # noqa: N803
     return traced.relu(array_of(X, "relu"))
 
 
-def leakyrelu(X: Any, scaleFactor: float = 0.01) -> dlarray:  # noqa: N803
+def leakyrelu(X: Any, scaleFactor: float = 0.01) -> dlarray:
     """Return X where it is positive, ``scaleFactor * X`` elsewhere.
 
     Examples
@@ -97,7 +97,7 @@ def leakyrelu(X: Any, scaleFactor: float = 0.01) -> dlarray:  # noqa: N803
     return traced.leaky_relu(array_of(X, "leakyrelu"), float(scaleFactor))
 
 
-def sigmoid(X: Any) -> dlarray:  # noqa: N803
+def sigmoid(X: Any) -> dlarray:
     """Return ``1 / (1 + exp(-X))``.
 
     Examples
@@ -109,7 +109,7 @@ def sigmoid(X: Any) -> dlarray:  # noqa: N803
     return traced.sigmoid(array_of(X, "sigmoid"))
 
 
-def softplus(X: Any) -> dlarray:  # noqa: N803
+def softplus(X: Any) -> dlarray:
     """Return ``log(1 + exp(X))``.
 
     Differs from MATLAB, which has it as a layer only.
@@ -123,7 +123,7 @@ def softplus(X: Any) -> dlarray:  # noqa: N803
     return traced.softplus(array_of(X, "softplus"))
 
 
-def gelu(X: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def gelu(X: Any, *args: Any, **options: Any) -> dlarray:
     """Return X times the normal distribution of X (Hendrycks and Gimpel, 2016).
 
     Parameters
@@ -141,7 +141,7 @@ def gelu(X: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
     return traced.gelu(array_of(X, "gelu"), _GeluOptions(*args, **options).Approximation)
 
 
-def softmax(X: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def softmax(X: Any, *args: Any, **options: Any) -> dlarray:
     """Return ``exp(X) / sum of exp(X)`` over the channels.
 
     Parameters
@@ -170,7 +170,7 @@ def softmax(X: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
     return as_given(traced.softmax(data, data.dims().index("C")), fmt)
 
 
-def dlmtimes(A: Any, B: Any) -> dlarray:  # noqa: N803
+def dlmtimes(A: Any, B: Any) -> dlarray:
     """Return the matrix products of the pages of two unformatted arrays, the first two dimensions being the matrices.
 
     Parameters

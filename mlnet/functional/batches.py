@@ -18,7 +18,7 @@ from mlnet.options import describe
 class Batch(NamedTuple):
     """A mini-batch in the layout of engines.
 
-    ``array`` is (N, S..., C), or (M, S..., C) for packed sequences of equal ``lengths``. ``labels`` are those that came.
+    ``array`` is (N, S..., C), or (M, S..., C) for packed sequences of equal ``lengths``. ``labels`` came with the data.
     """
 
     array: dlarray
@@ -39,25 +39,29 @@ class Batch(NamedTuple):
         return np.squeeze(labelled, axis=gone) if gone else labelled
 
 
-def formatted(X: Any, where: str) -> dlarray:  # noqa: N803
+def formatted(X: Any, where: str) -> dlarray:
     """Return a formatted dlarray; raise `DataError` for all else."""
     if not isinstance(X, dlarray) or not X.dims():
         came = "an unformatted dlarray" if isinstance(X, dlarray) else describe(X)
-        raise DataError(message(where, "a formatted dlarray", came, "Write e.g. dlarray(X, 'CB') or dlarray(X, 'SSCB')."))
+        raise DataError(
+            message(where, "a formatted dlarray", came, "Write e.g. dlarray(X, 'CB') or dlarray(X, 'SSCB').")
+        )
     if "U" in X.dims():
         raise DataError(message(where, "the labels S, C, B and T", f"'{X.dims()}'"))
     return X
 
 
-def size_of(X: Any, where: str) -> Size:  # noqa: N803
+def size_of(X: Any, where: str) -> Size:
     """Return the size of one observation of formatted data."""
     array = formatted(X, where)
-    lengths = {label: [n for n, each in zip(array.shape, array.dims(), strict=True) if each == label] for label in ORDER}
+    lengths = {
+        label: [n for n, each in zip(array.shape, array.dims(), strict=True) if each == label] for label in ORDER
+    }
     channels = (lengths["C"] or [1])[0]
     return Size("S" * len(lengths["S"]) + "C" + "T" * len(lengths["T"]), (*lengths["S"], channels))
 
 
-def batch_of(X: Any, size: Size, where: str, dtype: np.dtype | None = None) -> Batch:  # noqa: N803
+def batch_of(X: Any, size: Size, where: str, dtype: np.dtype | None = None) -> Batch:
     """Return data for an input of a size as a mini-batch.
 
     Raises
@@ -82,9 +86,7 @@ def entering(array: dlarray, dtype: np.dtype | None = None, *, as_sequence: bool
         full += "T"
     if full != labels:
         shape = dict.fromkeys(full, 1)
-        lengths = iter(
-            [n for label in "SCBT" for n, each in zip(array.shape, labels, strict=True) if each == label]
-        )
+        lengths = iter([n for label in "SCBT" for n, each in zip(array.shape, labels, strict=True) if each == label])
         wanted = [next(lengths) if label in labels else shape[label] for label in full]
         plain = wrap(array._data, array._node).reshape(wanted)
         array = wrap(plain._data, plain._node, full)

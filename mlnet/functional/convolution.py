@@ -19,7 +19,7 @@ _CONVOLUTIONS = {1: convolution1dLayer, 2: convolution2dLayer, 3: convolution3dL
 _TRANSPOSED = {1: transposedConv1dLayer, 2: transposedConv2dLayer, 3: transposedConv3dLayer}
 
 
-def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:
     """Return the convolution of data with filters, over the spatial dimensions, or over time where there are none.
 
     Parameters
@@ -76,7 +76,7 @@ def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarr
     return as_given(result, fmt)
 
 
-def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarray:
     """Return the transposed convolution of data with filters, over the spatial dimensions, or over time.
 
     Parameters

@@ -43,13 +43,15 @@ _CrossEntropyOptions = options_class(
     Option(
         "ClassificationMode", "single-label", choice("single-label", "multilabel"), "'multilabel' for several classes."
     ),
-    Option("TargetCategories", "exclusive", choice("exclusive", "independent"), "The older name of ClassificationMode."),
+    Option(
+        "TargetCategories", "exclusive", choice("exclusive", "independent"), "The older name of ClassificationMode."
+    ),
     Option("WeightsFormat", "", DATA_FORMAT.rule, "Labels of the dimensions of weights; 'C' for a vector."),
     DATA_FORMAT,
 )
 
 
-def mse(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def mse(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     """Return half the mean squared error, ``sum((Y - targets)**2) / (2 N)`` with N the number of observations.
 
     Parameters
@@ -82,7 +84,7 @@ def mse(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N
     return np.sum(np.square(y - t)) / (2 * _observations(y))
 
 
-def l1loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def l1loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     """Return the sum of ``|Y - targets|`` over the number of observations.
 
     Weights and options are those of `l2loss`.
@@ -96,7 +98,7 @@ def l1loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa
     return _regression(Y, targets, args, options, _L1Options, lambda d, _: np.abs(d))
 
 
-def l2loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def l2loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     """Return the sum of ``(Y - targets)**2`` over the number of observations.
 
     Parameters
@@ -130,7 +132,7 @@ def l2loss(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa
     return _regression(Y, targets, args, options, _L2Options, lambda d, _: np.square(d))
 
 
-def huber(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def huber(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     """Return the Huber loss: ``d**2 / 2`` for differences d up to the transition point, a line beyond it (Huber, 1964).
 
     Weights and options are those of `l2loss`, and TransitionPoint, a positive number, default 1.
@@ -150,7 +152,7 @@ def huber(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa:
     return _regression(Y, targets, args, options, _HuberOptions, loss)
 
 
-def crossentropy(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def crossentropy(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     """Return the cross-entropy between probabilities and targets, over the number of observations.
 
     ``-sum(weights * targets * log(Y)) / N``; with 'multilabel' also ``(1 - targets) * log(1 - Y)``. Probabilities below
@@ -198,7 +200,7 @@ def crossentropy(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:  
 
 
 def _regression(
-    Y: Any,  # noqa: N803
+    Y: Any,
     targets: Any,
     args: tuple[Any, ...],
     options: dict[str, Any],
@@ -223,17 +225,17 @@ def _reduced(losses: dlarray, weights: Any, targets: dlarray, chosen: Declared, 
         losses = losses * mask
     if chosen.Reduction == "none":
         return as_given(losses, chosen.DataFormat)
-    divisor = {
+    divisors: dict[str, Callable[[], Any]] = {
         "batch-size": lambda: _observations(losses),
         "all-elements": lambda: losses.size,
         "mask-included": lambda: losses.size if mask is None else np.broadcast_to(mask._data, losses.shape).sum(),
         "target-included": lambda: (targets._data != 0).sum(),
         "none": lambda: 1,
-    }[chosen.NormalizationFactor]()
-    return np.sum(losses) / float(divisor)
+    }
+    return np.sum(losses) / float(divisors[chosen.NormalizationFactor]())
 
 
-def _pair(Y: Any, targets: Any, fmt: str, where: str) -> tuple[dlarray, dlarray]:  # noqa: N803
+def _pair(Y: Any, targets: Any, fmt: str, where: str) -> tuple[dlarray, dlarray]:
     """Return predictions and targets as formatted arrays of one size."""
     y = with_format(Y, fmt, f"{where}: Y")
     if isinstance(targets, categorical):
@@ -280,7 +282,9 @@ def _expanded(value: Any, y: dlarray, where: str) -> dlarray:
     """Return an array with the labels of y, to whose size it expands."""
     array = array_of(value, where)
     if not array.dims():
-        array = array.reshape(*array.shape, *[1] * (y.ndim - array.ndim)) if array.size > 1 else array.reshape([1] * y.ndim)
+        array = (
+            array.reshape(*array.shape, *[1] * (y.ndim - array.ndim)) if array.size > 1 else array.reshape([1] * y.ndim)
+        )
         array = wrap(array._data, array._node, y.dims()) if array.ndim == y.ndim else array
     fits = len(array.shape) == y.ndim and all(n in (1, m) for n, m in zip(array.shape, y.shape, strict=True))
     if array.dims() == y.dims() and not fits:

@@ -38,7 +38,7 @@ _BatchOptions = options_class(
 )
 
 
-def batchnorm(X: Any, offset: Any, scale: Any, *args: Any, nargout: int = 1, **options: Any) -> Any:  # noqa: N803
+def batchnorm(X: Any, offset: Any, scale: Any, *args: Any, nargout: int = 1, **options: Any) -> Any:
     """Return data normalized for each channel over all observations and positions, then scaled and shifted.
 
     ``Y = batchnorm(X, offset, scale)`` and ``Y, mu, sigmaSq = batchnorm(X, offset, scale, nargout=3)`` normalize by the
@@ -107,7 +107,7 @@ def batchnorm(X: Any, offset: Any, scale: Any, *args: Any, nargout: int = 1, **o
     return result, *map(wrap, found)
 
 
-def layernorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:  # noqa: N803
+def layernorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each observation normalized over channels and positions, then scaled and shifted for each channel.
 
     Parameters
@@ -136,7 +136,7 @@ def layernorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **option
     return _normalized("layernorm", X, offset, scale, DataFormat, layerNormalizationLayer, (), options)
 
 
-def groupnorm(X: Any, numGroups: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:  # noqa: N803
+def groupnorm(X: Any, numGroups: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each observation normalized over groups of channels, then scaled and shifted for each channel.
 
     Parameters
@@ -165,7 +165,7 @@ def groupnorm(X: Any, numGroups: Any, offset: Any, scale: Any, *, DataFormat: st
     return _normalized("groupnorm", X, offset, scale, DataFormat, groupNormalizationLayer, (numGroups,), options)
 
 
-def instancenorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:  # noqa: N803
+def instancenorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each channel of each observation normalized over its positions, then scaled and shifted.
 
     Parameters
@@ -193,7 +193,7 @@ def instancenorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **opt
     return _normalized("instancenorm", X, offset, scale, DataFormat, instanceNormalizationLayer, (), options)
 
 
-def crosschannelnorm(X: Any, windowSize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:  # noqa: N803
+def crosschannelnorm(X: Any, windowSize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each element divided by a power of the squares in the channels around it.
 
     Parameters
@@ -226,7 +226,7 @@ def crosschannelnorm(X: Any, windowSize: Any, *, DataFormat: str = "", **options
 
 def _normalized(
     where: str,
-    X: Any,  # noqa: N803
+    X: Any,
     offset: Any,
     scale: Any,
     fmt: str,

@@ -54,7 +54,7 @@ def array_of(value: Any, where: str) -> dlarray:
     return wrap(array if array.dtype.kind == "f" else array.astype(np.float64))
 
 
-def with_format(X: Any, fmt: str, where: str) -> dlarray:  # noqa: N803
+def with_format(X: Any, fmt: str, where: str) -> dlarray:
     """Return data with labels: their own, or those of DataFormat."""
     array = array_of(X, where)
     if fmt and array.dims():
@@ -103,7 +103,12 @@ class LayerFunction:
             raise type(error)(str(error).replace(self._constructor, self.where)) from None
 
     def __call__(
-        self, X: dlarray, *more: dlarray, parameters: Sequence[dlarray] = (), training: bool = True, seed: int | None = None  # noqa: N803
+        self,
+        X: dlarray,
+        *more: dlarray,
+        parameters: Sequence[dlarray] = (),
+        training: bool = True,
+        seed: int | None = None,
     ) -> tuple[list[dlarray], Any]:
         """Return the outputs for formatted data and the record of the operation."""
         batch = entering(X)

@@ -42,7 +42,7 @@ _GLOBAL = {
 }
 
 
-def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **options: Any) -> Any:  # noqa: N803
+def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **options: Any) -> Any:
     """Return the largest element of each window.
 
     Parameters
@@ -86,7 +86,7 @@ def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **
     return _pooled("maxpool", data, poolsize, DataFormat, options)
 
 
-def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:  # noqa: N803
+def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return the mean of each window.
 
     Parameters
@@ -143,7 +143,7 @@ _UnpoolOptions = options_class(
 )
 
 
-def maxunpool(X: Any, indices: Any, outputSize: Any) -> dlarray:  # noqa: N803
+def maxunpool(X: Any, indices: Any, outputSize: Any) -> dlarray:
     """Return zeros with the elements of X where `maxpool` found them.
 
     Parameters

@@ -81,7 +81,9 @@ class TracedRun:
             outputs = found if isinstance(found, tuple) else (found,)
         else:
             where = f"Layer '{node.name}' ({node.operation})"
-            outputs, self.saved[number] = call_pair(where, node.operation, [*inputs, *parameters], attributes, seed=seed)
+            outputs, self.saved[number] = call_pair(
+                where, node.operation, [*inputs, *parameters], attributes, seed=seed
+            )
         for place, output in enumerate(outputs):
             own = after if place == 0 or node.time is None else None
             is_padded = node.time is not None and own is not None

@@ -42,11 +42,11 @@ _GruOptions = options_class(
 
 
 def lstm(
-    X: Any,  # noqa: N803
-    H0: Any,  # noqa: N803
-    C0: Any,  # noqa: N803
+    X: Any,
+    H0: Any,
+    C0: Any,
     weights: Any,
-    recurrentWeights: Any,  # noqa: N803
+    recurrentWeights: Any,
     bias: Any,
     *args: Any,
     nargout: int = 1,
@@ -88,10 +88,10 @@ def lstm(
 
 
 def gru(
-    X: Any,  # noqa: N803
-    H0: Any,  # noqa: N803
+    X: Any,
+    H0: Any,
     weights: Any,
-    recurrentWeights: Any,  # noqa: N803
+    recurrentWeights: Any,
     bias: Any,
     *args: Any,
     nargout: int = 1,
@@ -133,7 +133,13 @@ def gru(
 
 
 def _recurrent(
-    where: str, X: Any, states: tuple[Any, ...], parameters: tuple[Any, ...], gates: int, chosen: Any, nargout: int  # noqa: N803
+    where: str,
+    X: Any,
+    states: tuple[Any, ...],
+    parameters: tuple[Any, ...],
+    gates: int,
+    chosen: Any,
+    nargout: int,
 ) -> Any:
     if nargout not in range(1, len(states) + 2):
         raise OptionError(message(where, f"nargout from 1 to {len(states) + 1}", describe(nargout)))
@@ -185,13 +191,13 @@ _AttentionOptions = options_class(
 )
 
 
-def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, **options: Any) -> dlarray:
     """Return the scaled dot-product attention of queries to keys and values (Vaswani et al., 2017).
 
     Parameters
     ----------
     queries, keys, values : dlarray
-        Formatted 'CBT', or unformatted with DataFormat. Queries and keys have the same channels, which numHeads divides.
+        Formatted 'CBT', or unformatted with DataFormat. Queries and keys have channels that numHeads divides.
     numHeads : positive integer
         Number of parts of the channels that attend by themselves.
     Scale : 'auto' or positive number, default 'auto'
@@ -245,7 +251,7 @@ def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, *
 _EmbedOptions = options_class("embed", DATA_FORMAT)
 
 
-def embed(X: Any, weights: Any, *args: Any, **options: Any) -> dlarray:  # noqa: N803
+def embed(X: Any, weights: Any, *args: Any, **options: Any) -> dlarray:
     """Return the vectors of numbers of words.
 
     Parameters

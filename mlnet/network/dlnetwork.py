@@ -40,7 +40,7 @@ class _RunOptions(Declared):
     table = Table(Option("Outputs", [], either(texts(), text()), "The layers whose outputs are wanted."))
 
 
-class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
+class dlnetwork(ArrayContainer, Shown):
     """A network for training loops of one's own.
 
     Its learnables are dlarrays. Given to a function through `dlfeval` they are traced, so that the gradients of a loss
@@ -84,7 +84,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
       View summary with summary.
     """
 
-    def __init__(self, layers: Any = (), *X: Any, **options: Any) -> None:  # noqa: N803
+    def __init__(self, layers: Any = (), *X: Any, **options: Any) -> None:
         count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
         chosen = _Options(*X[count:], **options)
         self._ends = open_ends(layerGraph(layers))
@@ -97,63 +97,63 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
             self._initialize(examples)
 
     @property
-    def Layers(self) -> LayerArray:  # noqa: N802 - MATLAB's spelling
+    def Layers(self) -> LayerArray:
         """The layers with the values of their parameters, as a copy."""
         return self.to_graph().Layers
 
     @property
-    def Connections(self) -> DataTable:  # noqa: N802
+    def Connections(self) -> DataTable:
         """The connections, with the columns Source and Destination."""
         return self.to_graph().Connections
 
     @property
-    def InputNames(self) -> list[str]:  # noqa: N802
+    def InputNames(self) -> list[str]:
         """Names of the input layers, then of the inputs that nothing feeds."""
         return self._ends.input_names
 
     @property
-    def OutputNames(self) -> list[str]:  # noqa: N802
+    def OutputNames(self) -> list[str]:
         """Names of the outputs that no layer uses."""
         return self._ends.output_names
 
     @property
-    def Initialized(self) -> bool:  # noqa: N802
+    def Initialized(self) -> bool:
         """Whether all learnables have values."""
         return self._network is not None
 
     @property
-    def Learnables(self) -> ParameterTable:  # noqa: N802
+    def Learnables(self) -> ParameterTable:
         """The learnable parameters: a table with the columns Layer, Parameter and Value (dlarrays)."""
         return self._table(self._learnables, lambda layer: [each.name for each in layer.learnables])
 
     @Learnables.setter
-    def Learnables(self, table: DataTable) -> None:  # noqa: N802
+    def Learnables(self, table: DataTable) -> None:
         self._learnables = self._assigned("Learnables", self._learnables, table)
 
     @property
-    def State(self) -> ParameterTable:  # noqa: N802
+    def State(self) -> ParameterTable:
         """The states, such as moving statistics: a table with the columns Layer, Parameter and Value (dlarrays)."""
         return self._table(self._states, lambda layer: list(layer.states))
 
     @State.setter
-    def State(self, table: DataTable) -> None:  # noqa: N802
+    def State(self, table: DataTable) -> None:
         self._states = self._assigned("State", self._states, table)
 
-    def forward(self, *X: Any, **options: Any) -> Any:  # noqa: N803
+    def forward(self, *X: Any, **options: Any) -> Any:
         """Return what the network puts out in training; see `mlnet.forward`."""
         return self._run("forward", X, options, training=True)
 
-    def predict(self, *X: Any, **options: Any) -> Any:  # noqa: N803
+    def predict(self, *X: Any, **options: Any) -> Any:
         """Return what the network puts out at prediction; see `mlnet.predict`."""
         return self._run("predict", X, options, training=False)
 
-    def initialize(self, *X: Any) -> dlnetwork:  # noqa: N803
+    def initialize(self, *X: Any) -> dlnetwork:
         """Return the network with first values; see `mlnet.initialize`."""
         net = self._copy()
         net._initialize(X)
         return net
 
-    def resetState(self) -> dlnetwork:  # noqa: N802
+    def resetState(self) -> dlnetwork:
         """Return the network with the states of its recurrent layers set to zero."""
         net = self._copy()
         network = self._resolved("resetState")
@@ -264,10 +264,12 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
 
     def _with_values(self, layer: Layer) -> Layer:
         table = {**self._learnables, **self._states}
-        mine = {name: read_only(value._data, np.float32) for (owner, name), value in table.items() if owner == layer.Name}
+        mine = {
+            name: read_only(value._data, np.float32) for (owner, name), value in table.items() if owner == layer.Name
+        }
         return layer.replaced(**mine)
 
-    def _run(self, where: str, X: Sequence[Any], options: dict[str, Any], *, training: bool) -> Any:  # noqa: N803
+    def _run(self, where: str, X: Sequence[Any], options: dict[str, Any], *, training: bool) -> Any:
         network = self._resolved(where)
         nargout = options.pop("nargout", None)
         count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
@@ -304,7 +306,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
             results.append(self._state_behind(run, training=training))
         return results[0] if nargout == 1 else tuple(results[:nargout])
 
-    def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:  # noqa: N803
+    def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:
         names, network = self.InputNames, self._resolved(where)
         if len(X) != len(names):
             needed = f"one array for each of the inputs {', '.join(names)}"
@@ -339,7 +341,7 @@ class dlnetwork(ArrayContainer, Shown):  # noqa: N801 - MATLAB's name
         for number, saved in run.saved.items():
             index, layer = layers[run.program.nodes[number].name]
             if isinstance(layer, PopulationLayer) and training:
-                moving = self._with_values(layer).first_moments(network.input_size(index))  # type: ignore[attr-defined]
+                moving = self._with_values(layer).first_moments(network.input_size(index))
                 batch = (saved.mean, getattr(saved, layer.spread_field))
                 decays = [float(getattr(layer, option)) for option in layer.decays]
                 mixed = [
@@ -384,7 +386,7 @@ def _check_statistics(layer: Any) -> None:
         raise NetworkError(message(f"dlnetwork: {layer.where()}", needed, "none", fix))
 
 
-def initialize(net: dlnetwork, *X: Any) -> dlnetwork:  # noqa: N803
+def initialize(net: dlnetwork, *X: Any) -> dlnetwork:
     """Return a network whose learnables have their first values; those that are set already stay as they are.
 
     Parameters
@@ -403,7 +405,7 @@ def initialize(net: dlnetwork, *X: Any) -> dlnetwork:  # noqa: N803
     return _checked(net, "initialize").initialize(*X)
 
 
-def forward(net: dlnetwork, *X: Any, **options: Any) -> Any:  # noqa: N803
+def forward(net: dlnetwork, *X: Any, **options: Any) -> Any:
     """Return what a network puts out in training: normalization by the mini-batch, and dropout.
 
     Parameters

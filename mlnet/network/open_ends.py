@@ -48,7 +48,7 @@ class OpenEnds:
     def closed(self, sizes: Sequence[Size]) -> LayerGraph:
         """Return the graph with a helper at each open end; ``sizes`` are those of the open inputs."""
         starts = [
-            inputLayer(  # type: ignore[call-arg, func-returns-value]
+            inputLayer(
                 [*size.dims, *[np.nan] * (1 + size.is_sequence)],
                 size.format.replace("T", "") + "B" + "T" * size.is_sequence,
                 Name=f"input of {_text(port, self._layer(port).inputs)}",

@@ -1,0 +1,150 @@
+"""dljacobian, dldivergence and dllaplacian of fields, and dlaccelerate."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mlnet.autodiff.array import dlarray, unformatted
+from mlnet.autodiff.differentiate import dlgradient
+from mlnet.errors import DataError, message
+from mlnet.options import Declared, Option, Table, describe
+from mlnet.rules import flag
+
+_HIGHER = Option("EnableHigherDerivatives", True, flag(), "Whether the result can be differentiated again.")
+
+
+class _Options(Declared):
+    constructor_name = "dljacobian"
+    table = Table(_HIGHER)
+
+
+def dljacobian(u: dlarray, x: dlarray, dim: int, *args: Any, **options: Any) -> dlarray:
+    """Return the Jacobian matrices of values with respect to variables; only inside `dlfeval`.
+
+    Parameters
+    ----------
+    u : dlarray
+        Values at points: its dimension ``dim`` counts the values, all others the points.
+    x : dlarray
+        The points: its dimension ``dim`` counts the variables. Values at one point depend on that point only.
+    dim : positive integer
+    EnableHigherDerivatives : true or false (1 or 0), default True
+
+    Returns
+    -------
+    dlarray
+        (values, variables, points...), unformatted.
+
+    Raises
+    ------
+    DataError
+        Where the arrays do not have the same points, or are not traced.
+
+    Examples
+    --------
+    >>> from mlnet import dlarray, dlfeval, dljacobian
+    >>> dlfeval(lambda x: dljacobian(x ** 2, x, 1), dlarray([[1, 2], [3, 4]])).extractdata()[:, :, 1]
+    array([[4., 0.],
+           [0., 8.]])
+    """
+    higher = _Options(*args, **options).EnableHigherDerivatives
+    u, x, axis = _points(u, x, dim, "dljacobian")
+    rows = [_gradient(u[(slice(None),) * axis + (number,)], x, higher) for number in range(u.shape[axis])]
+    return np.stack([np.moveaxis(row, axis, 0) for row in rows])
+
+
+def dldivergence(u: dlarray, x: dlarray, dim: int, *args: Any, **options: Any) -> dlarray:
+    """Return the divergence of a vector field, the sum of the derivatives of each component by its variable.
+
+    Arguments are those of `dljacobian`, with as many values as variables; the result has one element along ``dim``.
+
+    Examples
+    --------
+    >>> from mlnet import dlarray, dldivergence, dlfeval
+    >>> dlfeval(lambda x: dldivergence(x ** 2, x, 1), dlarray([[1, 2], [3, 4]])).extractdata()
+    array([[ 8., 12.]])
+    """
+    higher = _Options(*args, **options).EnableHigherDerivatives
+    u, x, axis = _points(u, x, dim, "dldivergence")
+    if u.shape[axis] != x.shape[axis]:
+        raise DataError(message("dldivergence", f"{x.shape[axis]} values, one for each variable", f"{u.shape[axis]}"))
+    part = (slice(None),) * axis
+    terms = [
+        _gradient(u[(*part, number)], x, higher)[(*part, slice(number, number + 1))] for number in range(x.shape[axis])
+    ]
+    return functools.reduce(np.add, terms)
+
+
+def dllaplacian(u: dlarray, x: dlarray, dim: int, *args: Any, **options: Any) -> dlarray:
+    """Return the Laplacian of values, the sum of the second derivatives by all variables; only inside `dlfeval`.
+
+    Arguments are those of `dljacobian`; the result has the shape of u, without labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mlnet import dlarray, dlfeval, dllaplacian
+    >>> u = lambda x: np.sum(x ** 3, axis=0, keepdims=True)
+    >>> dlfeval(lambda x: dllaplacian(u(x), x, 1), dlarray([[1, 2], [3, 4]])).extractdata()
+    array([[24., 36.]])
+    """
+    higher = _Options(*args, **options).EnableHigherDerivatives
+    u, x, axis = _points(u, x, dim, "dllaplacian")
+    part = (slice(None),) * axis
+    results = []
+    for value in range(u.shape[axis]):
+        first = _gradient(u[(*part, value)], x, True)
+        terms = [
+            _gradient(first[(*part, number)], x, higher)[(*part, slice(number, number + 1))]
+            for number in range(x.shape[axis])
+        ]
+        results.append(functools.reduce(np.add, terms))
+    return np.concatenate(results, axis=axis)
+
+
+def dlaccelerate(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does what ``fun`` does.
+
+    In MATLAB the result remembers the trace of calls with arrays of the same size. Here nothing is remembered: a call
+    of the result is a call of the function, so that scripts run as they are.
+
+    Raises
+    ------
+    DataError
+        Where ``fun`` is not a function.
+
+    Examples
+    --------
+    >>> from mlnet import dlaccelerate
+    >>> dlaccelerate(abs)(-1)
+    1
+    """
+    if not callable(fun):
+        raise DataError(message("dlaccelerate", "a function", describe(fun)))
+
+    @functools.wraps(fun)
+    def accelerated(*args: Any, **options: Any) -> Any:
+        return fun(*args, **options)
+
+    return accelerated
+
+
+def _gradient(values: dlarray, x: dlarray, higher: bool) -> dlarray:
+    return dlgradient(np.sum(values), x, RetainData=True, EnableHigherDerivatives=higher)
+
+
+def _points(u: Any, x: Any, dim: Any, where: str) -> tuple[dlarray, dlarray, int]:
+    if not isinstance(u, dlarray) or not isinstance(x, dlarray):
+        raise DataError(message(where, "dlarrays", f"{describe(u)} and {describe(x)}"))
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or not 1 <= dim <= u.ndim == x.ndim:
+        needed = f"arrays of the same number of dimensions and dim from 1 to {x.ndim}"
+        raise DataError(message(where, needed, f"{u.shape}, {x.shape} and dim {dim!r}"))
+    axis = int(dim) - 1
+    points = [[n for place, n in enumerate(each.shape) if place != axis] for each in (u, x)]
+    if points[0] != points[1]:
+        raise DataError(message(where, f"values at the {points[1]} points of x", f"values at {points[0]}"))
+    return unformatted(u), unformatted(x), axis
