@@ -166,7 +166,7 @@ def _bias(bias: Any, shape: tuple[int, ...], where: str) -> dlarray:
         return np.broadcast_to(b.reshape([1] * len(shape)), shape)
     if b.size != count:
         raise DataError(message(f"{where}: bias", f"{count} numbers, one for each filter, or one", f"{b.size}"))
-    return b.reshape(shape)
+    return b.reshape(shape, order="F") if b.shape != shape else b
 
 
 def _check_channels(data: dlarray, channels: int, weights: dlarray, where: str) -> None:

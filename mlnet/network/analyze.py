@@ -13,10 +13,13 @@ from typing import Any
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, dims
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.resolve import Sizes
 from mlnet.network.wiring import Wiring, wiring_of
 from mlnet.options import Shown, to_page
 from mlnet.table import DataTable
+
+_OPEN_ENDS = ("Missing input layer", "Missing output layer", "nothing feeds", "nothing uses")
 
 
 class NetworkAnalysis(Shown):
@@ -32,8 +35,10 @@ class NetworkAnalysis(Shown):
     is about. ``learnables`` is the column LearnableProperties with what is frozen marked.
     """
 
-    def __init__(self, layers: Any) -> None:
+    def __init__(self, layers: Any, *, is_open: bool = False) -> None:
         wiring, mistakes = wiring_of(layers)
+        if is_open:  # a dlnetwork: what nothing feeds or uses are its inputs and outputs
+            mistakes = [each for each in mistakes if not any(phrase in each for phrase in _OPEN_ENDS)]
         sized = Sizes(wiring)
         self.Mistakes: list[str] = [*mistakes, *sized.mistakes]
         self.marks = [_rows_of(mistake, wiring) for mistake in self.Mistakes]
@@ -99,7 +104,7 @@ def analyzeNetwork(layers: Any) -> NetworkAnalysis:
 
     Parameters
     ----------
-    layers : LayerArray, list of layers, LayerGraph or trained network
+    layers : LayerArray, list of layers, LayerGraph, trained network or dlnetwork
         No data are needed, and nothing is computed.
 
     Returns
@@ -123,7 +128,8 @@ def analyzeNetwork(layers: Any) -> NetworkAnalysis:
         2   fc                 Fully Connected     3(C) x 1(B)   Weights 3x4, Bias 3x1
         3   regressionoutput   Regression Output   3(C) x 1(B)
     """
-    return NetworkAnalysis(layers.to_graph() if hasattr(layers, "to_graph") else layers)
+    graph = layers.to_graph() if hasattr(layers, "to_graph") else layers
+    return NetworkAnalysis(graph, is_open=isinstance(layers, dlnetwork))
 
 
 def _umask() -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.layers.base import Layer
@@ -139,12 +140,29 @@ def layerGraph(layers: Any = ()) -> LayerGraph:
     return _with_layers("layerGraph", LayerGraph(), layers)
 
 
+Changed = TypeVar("Changed", bound=Callable[..., Any])
+
+
+def of_networks_too(function: Changed) -> Changed:
+    """Let a function that changes graphs change networks as well, into networks."""
+
+    @functools.wraps(function)
+    def change(lgraph: Any, *args: Any, **kwargs: Any) -> Any:
+        if not hasattr(lgraph, "with_graph"):
+            return function(lgraph, *args, **kwargs)
+        return lgraph.with_graph(function(lgraph.to_graph(), *args, **kwargs))
+
+    return change  # type: ignore[return-value]
+
+
+@of_networks_too
 def addLayers(lgraph: LayerGraph, larray: Any) -> LayerGraph:
     """Return a graph with more layers, connected one after the other but not to the rest.
 
     Parameters
     ----------
-    lgraph : LayerGraph
+    lgraph : LayerGraph or dlnetwork
+        A network becomes one that is not initialized, and keeps the values that it has.
     larray : layer, LayerArray or list of layers
         Unnamed layers are named automatically.
 
@@ -178,6 +196,7 @@ def _wire(source: Layer, destination: Layer) -> Connection | None:
     return Connection(Port(source.Name, source.outputs[0]), Port(destination.Name, destination.inputs[0]))
 
 
+@of_networks_too
 def connectLayers(lgraph: LayerGraph, s: str, d: str) -> LayerGraph:
     """Return a graph with one more connection.
 
@@ -209,6 +228,7 @@ def connectLayers(lgraph: LayerGraph, s: str, d: str) -> LayerGraph:
     return LayerGraph(graph._layers, [*graph._connections, Connection(source, destination)])
 
 
+@of_networks_too
 def disconnectLayers(lgraph: LayerGraph, s: str, d: str) -> LayerGraph:
     """Return a graph without the connection from ``s`` to ``d``; see `connectLayers`.
 
@@ -226,6 +246,7 @@ def disconnectLayers(lgraph: LayerGraph, s: str, d: str) -> LayerGraph:
     return LayerGraph(graph._layers, [each for each in graph._connections if each != wire])
 
 
+@of_networks_too
 def removeLayers(lgraph: LayerGraph, layerNames: str | Sequence[str]) -> LayerGraph:  # noqa: N803
     """Return a graph without some layers and their connections.
 
@@ -252,6 +273,7 @@ class _ReplaceOptions(Declared):
     table = Table(Option("ReconnectBy", "name", choice("name", "order"), "How ports are matched: by name or by order."))
 
 
+@of_networks_too
 def replaceLayer(lgraph: LayerGraph, layerName: str, larray: Any, *args: Any, **kwargs: Any) -> LayerGraph:  # noqa: N803
     """Return a graph in which layers stand in place of one layer.
 
