@@ -332,24 +332,40 @@ def test_second_derivative_of_a_heavy_operation_names_the_function():
     "call, error, text",
     [
         (lambda: mlnet.fullyconnect(normal(3, 4), normal(5, 3), 0), DataError, "fullyconnect: X.*DataFormat"),
-        (lambda: mlnet.fullyconnect(dlarray(normal(3, 4), "CB"), normal(5, 4), 0), DataError, "weights \\(outputs, 3\\)"),
-        (lambda: mlnet.mse(dlarray(normal(3, 4), "CB"), normal(3, 5)), DataError, "mse: targets.*3(C) x 4(B).*3(C) x 5(B)"),
+        (
+            lambda: mlnet.fullyconnect(dlarray(normal(3, 4), "CB"), normal(5, 4), 0),
+            DataError,
+            "weights \\(outputs, 3\\)",
+        ),
+        (
+            lambda: mlnet.mse(dlarray(normal(3, 4), "CB"), normal(3, 5)),
+            DataError,
+            "mse: targets.*3(C) x 4(B).*3(C) x 5(B)",
+        ),
         (
             lambda: mlnet.crossentropy(dlarray(normal(3, 4), "CB"), mlnet.categorical([1, 2, 3, 4])),
             DataError,
             "crossentropy: targets.*4 labels of 3 classes.*4 labels of 4 classes",
         ),
-        (lambda: mlnet.dlconv(dlarray(normal(4, 4, 1, 1), "SSCB"), normal(3, 3, 2, 1), 0), DataError, "dlconv: weights"),
+        (
+            lambda: mlnet.dlconv(dlarray(normal(4, 4, 1, 1), "SSCB"), normal(3, 3, 2, 1), 0),
+            DataError,
+            "dlconv: weights",
+        ),
         (lambda: mlnet.dlconv(dlarray(normal(4, 4, 1, 1), "SSCB"), normal(3, 3), 0, Cropping=1), MlnetError, "dlconv"),
         (lambda: mlnet.dlconv(dlarray(normal(4, 4), "SS"), normal(3, 3), 0, Stride=0), OptionError, "dlconv: Stride"),
         (lambda: mlnet.dlconv(dlarray(normal(4, 4), "SS"), normal(5, 5), 0), DataError, "dlconv: needs an input"),
         (lambda: mlnet.batchnorm(dlarray(normal(3, 4), "CB"), [1, 2], 1), DataError, "batchnorm: offset"),
         (lambda: mlnet.lstm(dlarray(normal(3, 4), "CB"), 0, 0, 1, 1, 1), DataError, "lstm: X.*'CBT'"),
-        (lambda: mlnet.crossentropy(dlarray(normal(3, 4), "CB"), normal(3, 4), [1, 2]), DataError, "crossentropy: weights"),
+        (
+            lambda: mlnet.crossentropy(dlarray(normal(3, 4), "CB"), normal(3, 4), [1, 2]),
+            DataError,
+            "crossentropy: weights",
+        ),
         (lambda: mlnet.maxpool(dlarray(normal(4, 4), "SS"), 0), OptionError, "maxpool: PoolSize"),
         (lambda: mlnet.l2loss(dlarray(normal(4, 4), "CB"), 0, Reduction="mean"), OptionError, "l2loss: Reduction"),
     ],
-)  # fmt: skip
+)
 def test_errors_name_the_function(call, error, text):
     with pytest.raises(error) as raised:
         call()

@@ -7,9 +7,53 @@ import numpy as np
 import pytest
 import torch
 
-from mlnet import *  # noqa: F403
-from mlnet import dlnetwork, forward, initialize, predict, resetState
-from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError
+from mlnet import (
+    DataError,
+    NetworkError,
+    OptionError,
+    UnknownNameError,
+    additionLayer,
+    addLayers,
+    analyzeNetwork,
+    batchNormalizationLayer,
+    bilstmLayer,
+    categorical,
+    classificationLayer,
+    concatenationLayer,
+    connectLayers,
+    convolution2dLayer,
+    dlarray,
+    dlfeval,
+    dlgradient,
+    dlnetwork,
+    dlupdate,
+    dropoutLayer,
+    featureInputLayer,
+    forward,
+    fullyConnectedLayer,
+    functionLayer,
+    imageInputLayer,
+    initialize,
+    l2loss,
+    layerGraph,
+    lstmLayer,
+    maxPooling2dLayer,
+    mse,
+    predict,
+    regressionLayer,
+    reluLayer,
+    removeLayers,
+    replaceLayer,
+    resetState,
+    sequenceInputLayer,
+    sgdmupdate,
+    sigmoidLayer,
+    softmaxLayer,
+    summary,
+    tanhLayer,
+    trainingOptions,
+    trainNetwork,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -209,7 +253,7 @@ def test_networks_are_values():
 def test_double_precision_after_dlupdate():
     net = dlupdate(lambda w: w.astype("double"), small())
     Y, state = forward(net, images(8, 8, 1, 3), nargout=2)
-    assert Y.dtype == np.float64
+    assert Y.dtype == state.Value[0].dtype == np.float64
 
 
 def test_gradients_of_a_convolutional_network_are_those_of_torch():
@@ -286,8 +330,8 @@ def test_function_layers_are_differentiated_twice():
 @pytest.mark.parametrize(
     "call, error, text",
     [
-        (lambda: dlnetwork([featureInputLayer(2), regressionLayer]), NetworkError, "without output layers.*regressionLayer"),
-        (lambda: dlnetwork([imageInputLayer([4, 4, 1]), reluLayer]), NetworkError, "Mean for Normalization='zerocenter'"),
+        (lambda: dlnetwork([featureInputLayer(2), regressionLayer]), NetworkError, "without output.*regressionLayer"),
+        (lambda: dlnetwork([imageInputLayer([4, 4, 1]), reluLayer]), NetworkError, "Mean for .*'zerocenter'"),
         (lambda: forward(small(), np.ones((8, 8, 1, 2))), DataError, "forward: imageinput: needs a formatted dlarray"),
         (lambda: forward(small(), images(7, 8, 1, 2)), DataError, "8.S. x 8.S. x 1.C.*7.S. x 8.S."),
         (lambda: forward(small()), DataError, "forward: needs one array for each of the inputs imageinput"),

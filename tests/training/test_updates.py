@@ -5,9 +5,43 @@ import pytest
 import torch
 
 import mlnet
-from mlnet import *  # noqa: F403
-from mlnet import adamupdate, dlnetwork, dlupdate, forward, initialize, lbfgsState, lbfgsupdate, sgdmupdate
-from mlnet.errors import DataError, OptionError
+from mlnet import (
+    DataError,
+    OptionError,
+    adamupdate,
+    batchNormalizationLayer,
+    canUseGPU,
+    categorical,
+    classificationLayer,
+    convolution2dLayer,
+    crossentropy,
+    dlaccelerate,
+    dlarray,
+    dlfeval,
+    dlgradient,
+    dlnetwork,
+    dlupdate,
+    featureInputLayer,
+    forward,
+    fullyConnectedLayer,
+    gather,
+    gpuArray,
+    gpuDeviceCount,
+    imageInputLayer,
+    initialize,
+    l2loss,
+    layerGraph,
+    lbfgsState,
+    lbfgsupdate,
+    reluLayer,
+    removeLayers,
+    rmspropupdate,
+    sgdmupdate,
+    softmaxLayer,
+    tanhLayer,
+    trainingOptions,
+    trainNetwork,
+)
 from mlnet.structure import Structure
 
 RNG = np.random.default_rng(0)
