@@ -11,10 +11,10 @@ import numpy as np
 from mlnet import *
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--points", type=int, default=10_000)
-parser.add_argument("--adam", type=int, default=500, help="iterations of Adam")
-parser.add_argument("--lbfgs", type=int, default=1500, help="iterations of L-BFGS")
-parser.add_argument("--layers", type=int, default=8)
+parser.add_argument("--points", type=int, default=2000)
+parser.add_argument("--adam", type=int, default=300, help="iterations of Adam")
+parser.add_argument("--lbfgs", type=int, default=800, help="iterations of L-BFGS")
+parser.add_argument("--layers", type=int, default=5)
 arguments = parser.parse_args()
 VISCOSITY = 0.01 / np.pi
 

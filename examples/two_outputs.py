@@ -8,6 +8,7 @@ from mlnet import *
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--epochs", type=int, default=15)
+parser.add_argument("--images", type=int, default=5000)
 arguments = parser.parse_args()
 
 graph = layerGraph(
@@ -48,7 +49,7 @@ T1 = np.eye(10, dtype="single")[:, Y.codes.ravel()]
 T2 = np.asarray(angles, "single").reshape(1, -1) / 10
 average, squares, iteration = [], [], 0
 for epoch in range(1, arguments.epochs + 1):
-    order = random.permutation(X.shape[3])
+    order = random.permutation(X.shape[3])[: arguments.images]
     for start in range(0, len(order) - 127, 128):
         iteration += 1
         rows = order[start : start + 128]

@@ -20,6 +20,9 @@ ARGUMENTS = {
     "train_digits": [],
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
+    "burgers_equation": ["--points", "500", "--layers", "3", "--adam", "150", "--lbfgs", "250"],
+    "digits_gan": ["--images", "2560", "--epochs", "4"],
+    "two_outputs": ["--epochs", "1", "--images", "1280"],
 }
 """Short forms of the examples that take long."""
 NORMALIZATIONS = sorted(f"normalization/{path.stem}" for path in (EXAMPLES / "normalization").glob("*.py"))
@@ -73,6 +76,24 @@ def test_segment_shapes_finds_the_shapes():
     lines = run("segment_shapes")
     (row,) = [line.split() for line in lines if line.split()[:1] == ["all"]]
     assert float(row[1]) > 90
+
+
+def test_burgers_equation_is_solved_better_by_each_solver():
+    lines = run("burgers_equation")
+    losses = [float(line.split()[-1]) for line in lines if "loss" in line]
+    errors = [float(line.split()[-1]) for line in lines if "error" in line]
+    assert losses[-1] < losses[0] / 2
+    assert len(errors) == 4 and errors[-1] < 0.3
+
+
+def test_digits_gan_draws_what_looks_like_the_digits_on_average():
+    near, grey = (float(part) for part in re.findall(r"\d\.\d{3}", run("digits_gan")[-1]))
+    assert near < grey - 0.02
+
+
+def test_two_outputs_learns_both():
+    accuracy, degrees = (float(part) for part in re.findall(r"\d+\.\d\d", run("two_outputs")[-1]))
+    assert accuracy > 50 and degrees < 30
 
 
 @pytest.fixture(scope="module")

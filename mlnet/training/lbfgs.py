@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,14 +33,21 @@ class LBFGS:
 
     Parameters
     ----------
-    options : TrainingOptionsLBFGS
+    options : TrainingOptionsLBFGS, or a structure with its options of the direction and the line search
+    pairs : sequence of (s, y)
+        The last steps and changes of the gradient, where a training goes on.
     """
 
     failure = "Line search found no smaller loss"
 
-    def __init__(self, options: Any) -> None:
+    def __init__(self, options: Any, pairs: Iterable[tuple[np.ndarray, np.ndarray]] = ()) -> None:
         self._options = options
-        self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=options.HistorySize)
+        self._pairs: deque[tuple[np.ndarray, np.ndarray]] = deque(pairs, maxlen=options.HistorySize)
+
+    @property
+    def pairs(self) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+        """The last steps and changes of the gradient."""
+        return tuple(self._pairs)
 
     def step(self, point: Point, evaluate: Evaluate) -> Point | None:
         """Return the next point, or None where the line search finds none."""

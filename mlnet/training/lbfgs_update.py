@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +12,8 @@ from mlnet.errors import DataError, OptionError, message
 from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import EMPTY, choice, either, empty, integer, number
 from mlnet.structure import Structure
+from mlnet.training.lbfgs import LBFGS, Point
 from mlnet.training.trees import leaves, matching, rebuilt, state_of
-
-_DECREASE, _CURVATURE = 1e-4, 0.9
-"""The constants of the Wolfe conditions (Nocedal and Wright, Numerical Optimization, 2006, section 3.1)."""
 
 
 class _StateOptions(Declared):
@@ -24,7 +21,12 @@ class _StateOptions(Declared):
     table = Table(
         Option("HistorySize", 10, integer(), "Number of steps that are remembered."),
         Option("InitialInverseHessianFactor", 1, number(0, above=True), "Factor of the first inverse Hessian matrix."),
-        Option("InitialStepSize", EMPTY, either(empty(EMPTY), number(0, above=True)), "Norm of the first step."),
+        Option(
+            "InitialStepSize",
+            EMPTY,
+            either(empty(EMPTY), choice("auto"), number(0, above=True)),
+            "Largest change of a parameter in the first step.",
+        ),
     )
 
 
@@ -49,8 +51,8 @@ def lbfgsState(*args: Any, **options: Any) -> Structure:
     HistorySize : positive integer, default 10
         Number of steps that are remembered.
     InitialInverseHessianFactor : positive number, default 1
-    InitialStepSize : positive number or [], default []
-        Norm of the first step; [] tries ``min(1, 1 / norm of the gradient)`` times the direction.
+    InitialStepSize : positive number, 'auto' or [], default []
+        Largest change of a parameter in the first step that is tried, as in `trainingOptions`.
 
     Returns
     -------
@@ -103,8 +105,8 @@ def lbfgsupdate(
     Returns
     -------
     params, solverState
-        ``net, solverState = lbfgsupdate(net, lossFcn, solverState)``. LineSearchStatus is 'completed' or 'failed';
-        where it failed, the parameters are those with the lowest loss that was found.
+        ``net, solverState = lbfgsupdate(net, lossFcn, solverState)``. LineSearchStatus is 'completed', or 'failed'
+        where no smaller loss was found; the parameters then stay as they are.
 
     Raises
     ------
@@ -133,93 +135,35 @@ def lbfgsupdate(
     def placed(vector: np.ndarray) -> Any:
         return rebuilt(params, iter(_shaped(vector, arrays)))
 
-    def evaluate(vector: np.ndarray) -> _Point:
+    def evaluate(vector: np.ndarray) -> Point:
         result = lossFcn(placed(vector))
         if not isinstance(result, tuple) or len(result) < 2:
             raise DataError(message(f"{where}: lossFcn", "to return a loss and gradients", describe(result)))
         loss = result[0].item() if isinstance(result[0], (dlarray, np.ndarray, np.generic)) else float(result[0])
-        return _Point(vector, float(loss), _flat(matching(result[1], arrays, f"{where}: gradients")), list(result[2:]))
+        gradient = _flat(matching(result[1], arrays, f"{where}: gradients"))
+        return Point(vector, float(loss), gradient, list(result[2:]))
 
     if np.size(solverState.Loss) == 0:
         here = evaluate(start)
     else:
         gradient = _flat(leaves(solverState.Gradients, where))
-        here = _Point(start, float(solverState.Loss), gradient, solverState.AdditionalLossFunctionOutputs)
-    steps, changes = list(solverState.StepHistory), list(solverState.GradientsDifferenceHistory)
-    direction = _direction(here.gradient, steps, changes, solverState.InitialInverseHessianFactor)
-    if here.gradient @ direction >= 0:  # no descent: forget what was remembered
-        steps, changes, direction = [], [], -solverState.InitialInverseHessianFactor * here.gradient
-    size = 1.0
-    if not steps:
-        norm = float(np.linalg.norm(direction)) or 1.0
-        first = solverState.InitialStepSize
-        size = first / norm if np.size(first) else min(1.0, 1.0 / norm)
-    there, status = _search(evaluate, here, direction, size, chosen)
-    step, change = there.vector - here.vector, there.gradient - here.gradient
-    if step @ change > 1e-10 * float(step @ step):
-        keep = solverState.HistorySize
-        steps, changes = [*steps, step][-keep:], [*changes, change][-keep:]
+        here = Point(start, float(solverState.Loss), gradient, solverState.AdditionalLossFunctionOutputs)
+    history = zip(solverState.StepHistory, solverState.GradientsDifferenceHistory, strict=True)
+    solver = LBFGS(Structure(**solverState.fields(), **chosen._values), history)
+    found = solver.step(here, evaluate) if here.gradient.any() else here
+    there = here if found is None else found
     new = {
         **solverState.fields(),
         "Loss": there.loss,
         "Gradients": rebuilt(state_of(params), iter(_shaped(there.gradient, arrays))),
-        "AdditionalLossFunctionOutputs": there.more,
+        "AdditionalLossFunctionOutputs": there.record,
         "GradientsNorm": float(np.linalg.norm(there.gradient)),
-        "StepNorm": float(np.linalg.norm(step)),
-        "LineSearchStatus": status,
-        "StepHistory": steps,
-        "GradientsDifferenceHistory": changes,
+        "StepNorm": float(np.linalg.norm(there.place - here.place)),
+        "LineSearchStatus": "failed" if found is None else "completed",
+        "StepHistory": [s for s, _ in solver.pairs],
+        "GradientsDifferenceHistory": [y for _, y in solver.pairs],
     }
-    return placed(there.vector), Structure(**new)
-
-
-class _Point:
-    """Parameters as a vector, with loss and gradient there and what else the loss function returned."""
-
-    def __init__(self, vector: np.ndarray, loss: float, gradient: np.ndarray, more: list[Any]) -> None:
-        self.vector, self.loss, self.gradient, self.more = vector, loss, gradient, more
-
-
-def _direction(gradient: np.ndarray, steps: list[np.ndarray], changes: list[np.ndarray], factor: float) -> np.ndarray:
-    """Return minus the product of inverse Hessian matrix and gradient, by the loop of two recursions."""
-    q = gradient.copy()
-    memory = []
-    for s, y in zip(reversed(steps), reversed(changes), strict=True):
-        rho = 1 / (y @ s)
-        alpha = rho * (s @ q)
-        q -= alpha * y
-        memory.append((rho, alpha))
-    q *= (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1]) if steps else factor
-    for s, y, (rho, alpha) in zip(steps, changes, reversed(memory), strict=True):
-        q += (alpha - rho * (y @ q)) * s
-    return -q
-
-
-def _search(
-    evaluate: Callable[[np.ndarray], _Point], here: _Point, direction: np.ndarray, size: float, chosen: Declared
-) -> tuple[_Point, str]:
-    """Return a point along a direction that meets the conditions, found by doubling and bisection, and the status."""
-    slope = float(here.gradient @ direction)
-    if slope == 0:
-        return here, "completed"
-    low, high, best = 0.0, math.inf, here
-    for _ in range(chosen.MaxNumLineSearchIterations):
-        there = evaluate(here.vector + size * direction)
-        along = float(there.gradient @ direction)
-        if there.loss < best.loss:
-            best = there
-        if not there.loss <= here.loss + _DECREASE * size * slope:
-            high = size
-        elif chosen.LineSearchMethod == "backtracking":
-            return there, "completed"
-        elif along < _CURVATURE * slope:
-            low = size
-        elif chosen.LineSearchMethod == "strong-wolfe" and along > -_CURVATURE * slope:
-            high = size
-        else:
-            return there, "completed"
-        size = 2 * size if math.isinf(high) else (low + high) / 2
-    return best, "failed"
+    return placed(there.place), Structure(**new)
 
 
 def _flat(arrays: list[np.ndarray]) -> np.ndarray:
