@@ -22,7 +22,7 @@ ARGUMENTS = {
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
     "burgers_equation": ["--points", "500", "--layers", "3", "--adam", "150", "--lbfgs", "250"],
     "digits_gan": ["--images", "2560", "--epochs", "4"],
-    "two_outputs": ["--epochs", "1", "--images", "1280"],
+    "two_outputs": ["--epochs", "4", "--images", "1280"],
 }
 """Short forms of the examples that take long."""
 NORMALIZATIONS = sorted(f"normalization/{path.stem}" for path in (EXAMPLES / "normalization").glob("*.py"))
