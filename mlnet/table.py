@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from mlnet.errors import MissingExtraError, OptionError, UnknownNameError, nearest
 from mlnet.options import Shown
 
@@ -12,8 +14,8 @@ from mlnet.options import Shown
 class DataTable(Shown):
     """Columns of the same length, read as attributes (``t.Source``) or by name (``t['Source']``).
 
-    Columns are lists; a categorical one stays categorical. ``len(t)`` is the number of rows, ``t.rows()`` yields them
-    as tuples, and ``t.to_pandas()`` gives a DataFrame.
+    Columns are lists; a categorical one stays categorical, and one of counts is an array to compute with. ``len(t)`` is
+    the number of rows, ``t.rows()`` yields them as tuples, and ``t.to_pandas()`` gives a DataFrame.
 
     Raises
     ------
@@ -21,7 +23,7 @@ class DataTable(Shown):
         Where the columns differ in length.
     """
 
-    def __init__(self, **columns: Sequence[Any] | Shown) -> None:
+    def __init__(self, **columns: Sequence[Any] | np.ndarray | Shown) -> None:
         lengths = {name: len(values) for name, values in columns.items()}  # type: ignore[arg-type]
         if len(set(lengths.values())) > 1:
             raise OptionError(f"table: needs columns of the same length, but got {lengths}.")
@@ -70,7 +72,9 @@ class DataTable(Shown):
 
 
 def _kept(values: Any) -> Any:
-    """Return a column as a list of its own, but labels as they are."""
+    """Return a column as a list of its own, but labels as they are and whole numbers of an array as an array."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind == "i":
+        return values.copy()
     return values if isinstance(values, Shown) else list(values)
 
 

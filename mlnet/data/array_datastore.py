@@ -132,6 +132,8 @@ class ArrayDatastore(DeclaredDatastore):
         if isinstance(data, list):
             return data[number]
         dims = len(data.shape)
+        if isinstance(data, categorical) and dims == 1:
+            return data[number : number + 1]  # one label that keeps the categories of all, as in MATLAB
         is_dropped = axis == dims - 1 and dims != 2
         return data[(*[slice(None)] * axis, number if is_dropped else slice(number, number + 1))]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.data.array_datastore import ArrayDatastore
+from mlnet.data.collate import column as joined_column
 from mlnet.data.columns import is_table
 from mlnet.data.combined import CombinedDatastore
 from mlnet.data.datastore import Datastore
@@ -15,7 +16,7 @@ from mlnet.data.image_datastore import ImageDatastore
 from mlnet.data.preparation import OPTIONS, PreparingDatastore
 from mlnet.data.tables import images_from_table
 from mlnet.errors import DataError, OptionError, UnknownNameError, nearest
-from mlnet.labels import categorical, categories
+from mlnet.labels import categorical
 from mlnet.options import Argument, Derived, Option, Table, constructs, describe, from_one
 from mlnet.rules import EMPTY, Refused, Rule, integer, is_empty, read_only
 from mlnet.table import DataTable
@@ -133,7 +134,7 @@ class AugmentedImageDatastore(PreparingDatastore):
         named: dict[str, Any] = {name: list(column) for name, column in zip(names, columns, strict=True)}
         labels = self.labels()
         if labels is not None:
-            named[names[-1]] = categorical(named[names[-1]], categories(labels))
+            named[names[-1]] = joined_column(named[names[-1]], labels, [])
         return DataTable(**named)
 
     def information(self, numbers: Sequence[int]) -> Any:

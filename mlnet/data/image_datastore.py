@@ -132,7 +132,8 @@ class ImageDatastore(FilesDatastore):
         fields = super().information(numbers).fields()
         labels = self._values["Labels"]
         if len(labels):
-            fields["Label"] = labels[list(numbers)] if isinstance(fields["Filename"], list) else labels[numbers[0]]
+            is_one_number = isinstance(labels, np.ndarray) and not isinstance(fields["Filename"], list)
+            fields["Label"] = labels[numbers[0]] if is_one_number else labels[list(numbers)]
         return Structure(**fields)
 
     def readimage(self, number: int, nargout: int = 1) -> Any:

@@ -44,14 +44,14 @@ def countEachLabel(datastore: Datastore) -> DataTable:
     --------
     >>> from mlnet import arrayDatastore, countEachLabel
     >>> countEachLabel(arrayDatastore(['cat', 'dog', 'cat'])).Count
-    [2, 1]
+    array([2, 1])
     """
     if isinstance(datastore, (PixelLabelDatastore, PixelLabelImageDatastore)):
         return _count_pixels(datastore)
     labels = _labels("countEachLabel", datastore)
     names = categories(labels)
     counts = np.bincount(labels.codes[labels.codes >= 0].ravel(), minlength=len(names))
-    return DataTable(Label=categorical(names, names), Count=counts.tolist())
+    return DataTable(Label=categorical(names, names), Count=counts)
 
 
 def _count_pixels(datastore: PixelLabelDatastore | PixelLabelImageDatastore) -> DataTable:
@@ -63,7 +63,7 @@ def _count_pixels(datastore: PixelLabelDatastore | PixelLabelImageDatastore) -> 
         counts = np.bincount(codes[codes >= 0], minlength=len(names))
         pixels += counts
         image_pixels += codes.size * (counts > 0)
-    return DataTable(Name=names, PixelCount=pixels.tolist(), ImagePixelCount=image_pixels.tolist())
+    return DataTable(Name=names, PixelCount=pixels, ImagePixelCount=image_pixels)
 
 
 def splitEachLabel(

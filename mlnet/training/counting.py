@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import dlarray
-from mlnet.errors import DataError
+from mlnet.errors import DataError, MlnetError
 from mlnet.options import describe
 from mlnet.training.metrics import (
     AccuracyMetric,
@@ -186,14 +186,17 @@ class FunctionCount(Count):
         if not self._parts:
             return float("nan")
         y, t = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        found = self.metric(dlarray(y.T, "CB"), dlarray(t.T, "CB"))
+        where = f"trainNetwork: Metrics: the function '{self._name}'"
+        try:
+            found = self.metric(dlarray(y.T, "CB"), dlarray(t.T, "CB"))
+        except MlnetError:
+            raise
+        except Exception as error:
+            raise DataError(f"{where} raised {type(error).__name__}: {error}") from error
         try:
             return np.asarray(found.extractdata() if isinstance(found, dlarray) else found, float).item()
         except (TypeError, ValueError):
-            raise DataError(
-                f"trainNetwork: Metrics: the function '{self._name}' needs to return a number, but returned "
-                f"{describe(found)}."
-            ) from None
+            raise DataError(f"{where} needs to return a number, but returned {describe(found)}.") from None
 
 
 _COUNTS: dict[type[Metric], type[Count]] = {

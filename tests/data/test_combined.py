@@ -17,6 +17,7 @@ from mlnet import (
     combine,
     hasdata,
     imageDatastore,
+    onehotencode,
     preview,
     read,
     readall,
@@ -153,6 +154,18 @@ def test_transforming(tmp_path):
     )
     imds.ReadSize = 2
     assert len(read(transform(imds, lambda images: [image + 1 for image in images]))) == 2
+
+
+def test_a_label_that_is_read_keeps_the_categories_of_all(tmp_path):
+    labels = categorical(["dog", None, "cat"], ["cat", "dog", "fox"])
+    both = combine(arrayDatastore(A[:3]), arrayDatastore(labels))
+    encoded = transform(both, lambda row: [row[0], onehotencode(row[1], 1)])
+    np.testing.assert_array_equal(np.squeeze([row[1] for row in readall(encoded)][::2]), [[0, 1, 0], [1, 0, 0]])
+    assert categories(read(arrayDatastore(labels))[0]) == ["cat", "dog", "fox"]
+    classes(tmp_path)
+    imds = imageDatastore(str(tmp_path), IncludeSubfolders=True, LabelSource="foldernames")
+    last = transform(imds, lambda image, info: ([image, onehotencode(info.Label, 1)], info), IncludeInfo=True)
+    np.testing.assert_array_equal(readall(last)[-1][1].ravel(), [0, 1])
 
 
 def test_what_a_function_may_return():

@@ -180,6 +180,8 @@ def test_functions_get_all_predictions_and_targets():
     one_hot = []
     train(X, CLASSES, CLASSIFIER, Metrics=lambda y, t: one_hot.append(t.extractdata()) or 0.0, MaxEpochs=1)
     assert one_hot[0].shape == (3, 25) and (one_hot[0].sum(axis=0) == 1).all()
+    with pytest.raises(DataError, match="Metrics: the function 'Metric1' raised TypeError: .*takes 1 positional"):
+        train(X, CLASSES, CLASSIFIER, Metrics=lambda y: 0.0, MaxEpochs=1)
     with pytest.raises(DataError, match="Metrics: the function '.*' needs to return a number, but returned 'x'"):
         train(X, CLASSES, CLASSIFIER, Metrics=lambda y, t: "x")
 
