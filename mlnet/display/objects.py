@@ -85,10 +85,18 @@ def declared_block(value: Declared) -> Block:
     for group in _GROUPS:
         shown = [e for e in value.table.entries.values() if e.group is group and e.shown(value)]
         if shown or (shows_empty and group in _ALSO_WHEN_EMPTY):
-            rows = tuple((entry.name, value_text(getattr(value, entry.name))) for entry in shown)
+            rows = tuple(
+                (entry.name, value_text(getattr(value, entry.name)) + _frozen(value, entry.name)) for entry in shown
+            )
             groups.append((group.value, rows))
     closing = ALL_LINK if isinstance(value, Layer) and value.shows_all_link else ""
     return Block(_header(type(value).__name__, bool(groups)), tuple(groups), closing)
+
+
+def _frozen(value: Declared, name: str) -> str:
+    """Return " (frozen)" for a parameter whose learning-rate factors are all 0."""
+    learnables = [each for each in value.learnables if each.name == name] if isinstance(value, Layer) else []
+    return " (frozen)" if any(all(rate == 0 for rate, _ in value.factors(each)) for each in learnables) else ""
 
 
 def network_block(network: TrainedNetwork | LayerGraph | dlnetwork) -> Block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from display.arrays import LAYER_ARRAYS, array
@@ -18,6 +19,7 @@ from mlnet import (
     convolution2dLayer,
     disp,
     dropoutLayer,
+    fullyConnectedLayer,
     properties,
     reluLayer,
 )
@@ -181,3 +183,11 @@ def test_html_of_special_arrays():
     assert Page(LayerArray([])._repr_html_()).texts[1] == "0x0 Layer array with properties:"
     assert type(LayerArray([reluLayer, reluLayer])._repr_html_()) is str
     assert categorical([1, 2])._repr_html_() == "<pre>  2x1 categorical array\n\n     1\n     2</pre>"
+
+
+def test_frozen_parameters_are_marked():
+    layer = fullyConnectedLayer(2, Weights=np.ones((2, 3)), WeightLearnRateFactor=0)
+    lines = [line.strip() for line in repr(layer).split("\n")]
+    assert "Weights: [2x3 double] (frozen)" in lines and "Bias: []" in lines
+    layer.WeightLearnRateFactor = 1
+    assert "frozen" not in repr(layer)
