@@ -14,9 +14,10 @@ from typing import Any
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, dims
 from mlnet.network.dlnetwork import dlnetwork
-from mlnet.network.resolve import Sizes
+from mlnet.network.resolve import Sizes, several_outputs
 from mlnet.network.wiring import Wiring, wiring_of
-from mlnet.options import Shown, to_page
+from mlnet.options import Declared, Option, Shown, Table, to_page
+from mlnet.rules import choice
 from mlnet.table import DataTable
 
 _OPEN_ENDS = ("Missing input layer", "Missing output layer", "nothing feeds", "nothing uses")
@@ -35,8 +36,10 @@ class NetworkAnalysis(Shown):
     is about. ``learnables`` is the column LearnableProperties with what is frozen marked.
     """
 
-    def __init__(self, layers: Any, *, is_open: bool = False) -> None:
+    def __init__(self, layers: Any, *, is_open: bool = False, for_training: bool = False) -> None:
         wiring, mistakes = wiring_of(layers)
+        if for_training:
+            mistakes += several_outputs(wiring)
         if is_open:  # a dlnetwork: what nothing feeds or uses are its inputs and outputs
             mistakes = [each for each in mistakes if not any(phrase in each for phrase in _OPEN_ENDS)]
         sized = Sizes(wiring)
@@ -99,13 +102,28 @@ class NetworkAnalysis(Shown):
                 os.remove(name)
 
 
-def analyzeNetwork(layers: Any) -> NetworkAnalysis:
+class _AnalyzeOptions(Declared):
+    constructor_name = "analyzeNetwork"
+    table = Table(
+        Option(
+            "TargetUsage",
+            "auto",
+            choice("auto", "trainNetwork", "dlnetwork", "inference-only"),
+            "What the network is for.",
+        )
+    )
+
+
+def analyzeNetwork(layers: Any, *args: Any, **kwargs: Any) -> NetworkAnalysis:
     """Return every layer with its sizes and parameters, and every mistake of a network.
 
     Parameters
     ----------
     layers : LayerArray, list of layers, LayerGraph, trained network or dlnetwork
         No data are needed, and nothing is computed.
+    TargetUsage : 'auto', 'trainNetwork', 'dlnetwork' or 'inference-only', default 'auto'
+        What the network is for: 'trainNetwork' needs a single output layer, 'dlnetwork' neither input nor output
+        layers; 'auto' goes by the kind of ``layers``.
 
     Returns
     -------
@@ -128,8 +146,10 @@ def analyzeNetwork(layers: Any) -> NetworkAnalysis:
         2   fc                 Fully Connected     3(C) x 1(B)   Weights 3x4, Bias 3x1
         3   regressionoutput   Regression Output   3(C) x 1(B)
     """
+    usage = _AnalyzeOptions(*args, **kwargs).TargetUsage
     graph = layers.to_graph() if hasattr(layers, "to_graph") else layers
-    return NetworkAnalysis(graph, is_open=isinstance(layers, dlnetwork))
+    is_open = usage == "dlnetwork" or (usage == "auto" and isinstance(layers, dlnetwork))
+    return NetworkAnalysis(graph, is_open=is_open, for_training=usage == "trainNetwork")
 
 
 def _umask() -> int:

@@ -92,9 +92,8 @@ def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
     wiring, mistakes = wiring_of(layers)
     sized = Sizes(wiring)
     mistakes += sized.mistakes
-    outputs = [wiring.where(index) for index, layer in enumerate(wiring.layers) if isinstance(layer, OutputLayer)]
-    if for_training and len(outputs) > 1:
-        mistakes.append(f"Network: training needs one output layer, but got {len(outputs)}: {', '.join(outputs)}.")
+    if for_training:
+        mistakes += several_outputs(wiring)
     if mistakes:
         listed = "\n".join(f"  {mistake}" for mistake in mistakes)
         raise NetworkError(f"Invalid network, {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{listed}")
@@ -102,6 +101,14 @@ def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
     sizes = tuple(sized.sizes[index] for index in range(len(wiring.layers)))
     resolved = tuple(sized.layers[index] for index in range(len(wiring.layers)))
     return Resolved(resolved, sources, sizes, tuple(wiring.order()), outline_of(layers))
+
+
+def several_outputs(wiring: Wiring) -> list[str]:
+    """Return the mistake of a network with several output layers, which training does not take."""
+    outputs = [wiring.where(index) for index, layer in enumerate(wiring.layers) if isinstance(layer, OutputLayer)]
+    if len(outputs) < 2:
+        return []
+    return [f"Network: training needs one output layer, but got {len(outputs)}: {', '.join(outputs)}."]
 
 
 class Sizes:

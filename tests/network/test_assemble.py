@@ -11,6 +11,7 @@ from mlnet import (
     SeriesNetwork,
     additionLayer,
     addLayers,
+    analyzeNetwork,
     assembleNetwork,
     batchNormalizationLayer,
     classificationLayer,
@@ -93,6 +94,10 @@ def test_several_inputs_and_outputs():
     np.testing.assert_array_equal(net.activations((a, b), "fb"), single.T)
     with pytest.raises(NetworkError, match="training needs one output layer, but got 2: .*'sum'.*'single'"):
         trainNetwork((a, b), total, two_by_two(), trainingOptions("sgdm", Verbose=False))
+    assert not analyzeNetwork(two_by_two()).Mistakes
+    assert "one output layer" in analyzeNetwork(two_by_two(), "TargetUsage", "trainNetwork").Mistakes[0]
+    body = [fullyConnectedLayer(2), softmaxLayer()]
+    assert not analyzeNetwork([featureInputLayer(2), *body], TargetUsage="dlnetwork").Mistakes
     with pytest.raises(NetworkError, match="classify: needs a network with one output"):
         net.classify(a, b)
 
