@@ -137,7 +137,8 @@ def main() -> None:
         steps = {"numpy": ours(workload)}
         if torch is not None:
             steps["eager"] = pytorch(workload, torch)
-        found = {key: 1000 * seconds for key, seconds in medians(steps, arguments.rounds, arguments.steps).items()}
+        times = medians(steps, arguments.rounds, arguments.steps)
+        found = {key: 1000 * seconds[0] for key, seconds in times.items()}
         peer = f" {found['eager']:>12.2f} {found['numpy'] / found['eager']:>6.2f}" if "eager" in found else ""
         print(f"{name:<34} {found['numpy']:>12.2f}{peer}")
 
