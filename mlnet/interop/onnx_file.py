@@ -135,5 +135,5 @@ def runner(function: str, content: bytes) -> Callable[[Mapping[str, np.ndarray]]
         return lambda feeds: evaluator.run(None, dict(feeds))
     options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    return lambda feeds: session.run(None, dict(feeds))
+    inference = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    return lambda feeds: inference.run(None, dict(feeds))
