@@ -68,7 +68,7 @@ OPTIONS = {
             **_NAME,
             "Normalization": ["none", "zscore", "zerocenter", "rescale-zero-one", "rescale-symmetric", abs],
             "NormalizationDimension": ["auto", "channel", "element", "all"],
-            "DataAugmentation": ["none"],
+            "DataAugmentation": ["none", "randfliplr", ["randcrop", "randfliplr"]],
             "Mean": [0, np.zeros((1, 1)), np.zeros((28, 28))],
         },
     ),

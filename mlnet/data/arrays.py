@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from mlnet.data.layout import from_engine, to_engine
+from mlnet.data.simple_augmentation import augmented
 from mlnet.errors import DataError
 from mlnet.options import describe
 
@@ -30,6 +31,8 @@ class Predictors:
         Whether complex data become real channels followed by imaginary ones.
     function : callable, optional
         The user's normalization: takes a copy of a mini-batch in MATLAB's order and returns an array of that size.
+    augmentation : texts
+        'randcrop', which takes larger images, and 'randfliplr'; see `augmented`. While training, ``generator`` is set.
     where : text
         Beginning of error messages.
 
@@ -47,8 +50,11 @@ class Predictors:
         *,
         split_complex: bool = False,
         function: Callable[[np.ndarray], Any] | None = None,
+        augmentation: Collection[str] = (),
         where: str = "X",
     ) -> None:
+        self.generator: np.random.Generator | None = None
+        self._augmentation = augmentation
         array = numeric_array(data, where, "a numeric array", "fiubc")
         if array.size == 0:
             raise DataError(f"{where}: needs at least one observation, but got an empty array (shape {array.shape}).")
@@ -60,6 +66,8 @@ class Predictors:
         self._format, self._function, self._split = format, function, split_complex
         self._where, self.dims = where, dims
         came = self._x.shape[1:]
+        if "randcrop" in augmentation and len(came) == len(expected) and came[-1] == expected[-1]:
+            came = (*map(min, came[:-1], expected[:-1]), expected[-1])
         if came != expected:
             raise DataError(_size_message(where, came, expected, format, array.shape))
 
@@ -69,6 +77,8 @@ class Predictors:
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return the observations ``index`` in the engines' order."""
         batch = self._fetch(index)
+        if self._augmentation:
+            batch = augmented(batch, self._augmentation, self.dims[:-1], self.generator)
         if self._split:
             batch = np.concatenate([batch.real, batch.imag], axis=-1)
         if self._function is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,9 +67,15 @@ class DatastorePredictors:
         *,
         split_complex: bool = False,
         function: Callable[[np.ndarray], Any] | None = None,
+        augmentation: Collection[str] = (),
     ) -> None:
+        self.generator: np.random.Generator | None = None
         self.rows, self._column, self._format, self.dims = rows, column, format, dims
-        self._options: dict[str, Any] = {"split_complex": split_complex, "function": function}
+        self._options: dict[str, Any] = {
+            "split_complex": split_complex,
+            "function": function,
+            "augmentation": augmentation,
+        }
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -97,6 +103,7 @@ class DatastorePredictors:
     def _checked(self, array: np.ndarray, where: str) -> Predictors:
         predictors = Predictors(array, self._format, self.dims, where=where, **self._options)
         predictors.check_finite()
+        predictors.generator = self.generator
         return predictors
 
     def lengths(self, index: Index) -> None:

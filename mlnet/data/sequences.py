@@ -52,6 +52,8 @@ class SequencePredictors:
         The user's normalization: takes a copy of one sequence and returns an array of that size.
     min_length : int
         Fewest time steps that a sequence may have.
+    of : text
+        " of 'the name of the layer that says so'".
     keep : 'all', 'first' or 'last'
         See `Steps`.
     where : text
@@ -71,6 +73,7 @@ class SequencePredictors:
         split_complex: bool = False,
         function: Callable[[np.ndarray], Any] | None = None,
         min_length: int = 1,
+        of: str = "",
         keep: str = "all",
         where: str = "X",
     ) -> None:
@@ -85,12 +88,12 @@ class SequencePredictors:
         expected = (*dims[:-1], dims[-1] // 2) if split_complex else dims
         self._sequences = [self._checked(each, expected, number) for number, each in enumerate(data, start=1)]
         lengths = np.array([len(sequence) for sequence in self._sequences])
-        short = np.flatnonzero(lengths < min_length)
-        if short.size:
+        if lengths.min() < min_length:
             raise DataError(
-                f"{where}: needs sequences of at least {min_length} time steps (MinLength), "
-                f"but sequence {short[0] + 1} has {lengths[short[0]]}."
+                f"{where}: needs sequences of at least {min_length} time steps (MinLength{of}), but the shortest, "
+                f"sequence {int(lengths.argmin()) + 1}, has {lengths.min()}."
             )
+        self._min_length, self._of = min_length, of
         self.steps = Steps(lengths, keep)
 
     def __len__(self) -> int:
@@ -114,6 +117,13 @@ class SequencePredictors:
         """Return predictors whose sequences are the pieces of ``length`` time steps of these, in their order."""
         result = copy.copy(self)
         result._sequences = _pieces(self._sequences, length)
+        for number, sequence in enumerate(self._sequences, start=1):
+            last = (len(sequence) - 1) % length + 1
+            if last < self._min_length:
+                raise DataError(
+                    f"{self._where}: needs pieces of at least {self._min_length} time steps (MinLength{self._of}), but "
+                    f"of sequence {number}, which has {len(sequence)}, SequenceLength={length} leaves one of {last}."
+                )
         result.steps = Steps(np.array([len(piece) for piece in result._sequences]))
         return result
 

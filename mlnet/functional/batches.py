@@ -30,7 +30,9 @@ class Batch(NamedTuple):
         if lengths is not None:
             value = value.reshape(len(lengths), -1, *value.shape[1:])
         format = size.format if lengths is not None else size.format.replace("T", "")
-        labelled = to_labelled(value.reshape(*value.shape[: 1 + (lengths is not None)], *size.dims), format)
+        if size.is_known:
+            value = value.reshape(*value.shape[: 1 + (lengths is not None)], *size.dims)
+        labelled = to_labelled(value, format)
         gone = tuple(
             axis
             for axis, label in enumerate(labelled.dims())

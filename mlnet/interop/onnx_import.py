@@ -23,6 +23,7 @@ from mlnet.layers.pixel_output import pixelClassificationLayer
 from mlnet.network.assemble import assembleNetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
+from mlnet.network.resolve import with_min_lengths
 from mlnet.network.trained import DAGNetwork, SeriesNetwork
 from mlnet.options import Declared, Option, Table
 from mlnet.rules import REFUSALS, Refused, Rule, choice, either, flag
@@ -205,6 +206,7 @@ def _output_layers(importer: Importer, tensor: Tensor, kind: str, classes: Any) 
 
 def _chain_or_graph(graph: LayerGraph) -> LayerArray | LayerGraph:
     """Return an array where each layer feeds the next one and nothing else."""
+    graph = with_min_lengths(graph)
     names = [layer.Name for layer in graph.Layers]
     pairs = {(wire.source.layer, wire.destination.layer) for wire in graph.wires}
     is_chain = len(graph.wires) == len(names) - 1 and pairs == set(itertools.pairwise(names))

@@ -21,6 +21,7 @@ from mlnet.layers.base import (
     ports,
     same_lengths,
 )
+from mlnet.layers.unknown import UNKNOWN
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import choice, flag, integer, number
 
@@ -70,7 +71,7 @@ class _AttentionLayer(Layer):
         return ("out", "scores") if self.HasScoresOutput else ("out",)
 
     def mistakes(self, *sizes: Size) -> Iterator[SizeError]:
-        """Yield a mask that does not belong to the keys, and scores of sequences."""
+        """Yield a mask that does not belong to the keys."""
         keys = sizes[min(1, len(self.data_inputs) - 1)]
         if self.HasPaddingMaskInput:
             expected = Size(keys.format, (*keys.spatial, 1))
@@ -78,16 +79,10 @@ class _AttentionLayer(Layer):
                 yield SizeError(
                     f"an input 'mask' of {expected.text}", sizes[-1].text, "Give 1 for data, 0 for padding."
                 )
-        if self.HasScoresOutput and any(size.is_sequence for size in sizes):
-            yield SizeError(
-                "inputs of a fixed number of positions with HasScoresOutput=True",
-                "sequences",
-                "Leave HasScoresOutput out, or give 1-D images.",
-            )
 
     def score_sizes(self, queries: Size, keys: Size) -> tuple[Size, ...]:
-        """Return the size of the output 'scores' if there is one."""
-        counts = [size.spatial[0] if size.spatial else 1 for size in (keys, queries)]
+        """Return the size of the output 'scores' if there is one; along time it is that of the longest sequence."""
+        counts = [UNKNOWN if size.is_sequence else size.spatial[0] if size.spatial else 1 for size in (keys, queries)]
         return (Size("SSC", (*counts, self.NumHeads)),) if self.HasScoresOutput else ()
 
     def call(self, operation: str, parameters: tuple[str, ...], scale: float, *, time: bool, training: bool) -> Call:
@@ -273,7 +268,7 @@ def selfAttentionLayer() -> None:
 
     Initializers and factors are options of all weights or of all biases.
 
-    Differs from MATLAB: HasScoresOutput needs inputs with a fixed number of elements, so no sequences.
+    The scores of sequences are those of the longest of a mini-batch; behind the ends of keys they are 0.
 
     {parameters}
 
@@ -390,8 +385,9 @@ def attentionLayer() -> None:
     layer has the inputs 'query', 'key' and 'value' and nothing to learn. Sequences of different lengths do not see any
     padding; elements are the time steps of sequences or the positions of 1-D images, features are one element.
 
-    Differs from MATLAB: HasScoresOutput needs inputs with a fixed number of elements, so no sequences; where keys are
-    sequences, queries are too.
+    The scores of sequences are those of the longest of a mini-batch; behind the ends of keys they are 0.
+
+    Differs from MATLAB: where keys are sequences, queries are too.
 
     {parameters}
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from mlnet.errors import UnknownNameError, nearest
+from mlnet.layers.unknown import UNKNOWN, is_known
 from mlnet.options import Declared, Derived, Group, Option, Table
 from mlnet.rules import EMPTY, Rule, array, choice, either, function, integer, number, text
 
@@ -19,6 +20,7 @@ class Size:
     """The size of one observation: ``dims`` labelled by ``format``, 'SSC' for an image, 'C' for features.
 
     Sequences have a 'T' at the end of the format, 'CT' or 'SSCT', and no entry for it in ``dims``: time is not fixed.
+    Behind a mistake, and where sizes differ from mini-batch to mini-batch, entries are `UNKNOWN`.
     """
 
     format: str
@@ -53,6 +55,15 @@ class Size:
     def is_sequence(self) -> bool:
         """Whether observations are sequences."""
         return self.format.endswith("T")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all entries are."""
+        return all(map(is_known, self.dims))
+
+    def with_unknown(self, *, channels: bool) -> Size:
+        """Return the size without its spatial entries, or without all of them (``channels``)."""
+        return Size(self.format, (UNKNOWN,) * len(self.spatial) + ((UNKNOWN,) if channels else self.dims[-1:]))
 
     def __str__(self) -> str:
         text = "x".join(map(str, self.dims)) if self.spatial else f"{self.channels} features"
@@ -298,7 +309,7 @@ def parameter_mistakes(layer: Layer, size: Size) -> Iterator[SizeError]:
     """Yield a mistake for each parameter that was given with another shape than inputs of ``size`` need."""
     for name in [learnable.name for learnable in layer.learnables] + list(layer.states):
         value, shape = getattr(layer, name), layer.parameter_shape(name, size)
-        if value.size and without_ones(value.shape) != without_ones(shape):
+        if value.size and all(map(is_known, shape)) and without_ones(value.shape) != without_ones(shape):
             yield SizeError(f"{name} of size {dims(shape)}", f"{name} of size {dims(value.shape)}")
 
 
@@ -309,7 +320,7 @@ def without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def dims(shape: tuple[int, ...]) -> str:
     """Return sizes as MATLAB writes them: 3x3x1x16."""
-    return "x".join(str(int(n)) for n in shape) if len(shape) > 1 else "x".join([*map(str, shape), "1"])
+    return "x".join(str(int(n) if is_known(n) else n) for n in (shape if len(shape) > 1 else (*shape, 1)))
 
 
 def spaced(vector: Any) -> str:

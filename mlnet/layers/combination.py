@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from mlnet.layers.base import Call, Layer, Size, SizeError, layer_table, ports
+from mlnet.layers.unknown import UNKNOWN, is_known
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import integer
 
@@ -57,7 +58,10 @@ class ElementwiseLayer(CombinationLayer):
         """Return the common size; an input with one element along a dimension is repeated along it."""
         dims = []
         for lengths in zip(*(size.dims for size in sizes), strict=False):
-            longest = max(lengths)
+            known = [length for length in lengths if is_known(length)]
+            longest = max(known, default=UNKNOWN)
+            if longest == 1 and len(known) < len(lengths):
+                longest = UNKNOWN
             if any(length not in (1, longest) for length in lengths):
                 raise SizeError("inputs of the same size", ", ".join(map(str, sizes)))
             dims.append(longest)
@@ -140,11 +144,17 @@ class _JoiningLayer(CombinationLayer):
     def output_size(self, *sizes: Size) -> Size:
         """Return the size of the inputs with their lengths along one dimension added."""
         axis = self._axis(sizes[0])
-        others = {size.dims[:axis] + size.dims[axis + 1 :] for size in sizes}
-        if len(others) > 1:
-            raise SizeError("inputs that differ only along the joined dimension", ", ".join(map(str, sizes)))
-        dims = list(sizes[0].dims)
-        dims[axis] = sum(size.dims[axis] for size in sizes)
+        if len({len(size.dims) for size in sizes}) > 1:
+            raise SizeError("inputs of as many dimensions", ", ".join(map(str, sizes)))
+        dims = []
+        for place, lengths in enumerate(zip(*(size.dims for size in sizes), strict=True)):
+            if place == axis:
+                dims.append(sum(lengths))
+                continue
+            common = next(filter(is_known, lengths), UNKNOWN)
+            if any(length != common for length in lengths):
+                raise SizeError("inputs that differ only along the joined dimension", ", ".join(map(str, sizes)))
+            dims.append(common)
         return Size(sizes[0].format, tuple(dims))
 
     def operation(self, *sizes: Size, training: bool) -> Call:

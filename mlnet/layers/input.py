@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mlnet.errors import NotSupportedError
 from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table, without_ones
 from mlnet.layers.input_whitening import (
     WHITENINGS,
@@ -94,6 +93,10 @@ class InputLayer(Layer):
         """Return the names of the statistics that the normalization uses."""
         return NORMALIZATIONS[self.Normalization] if isinstance(self.Normalization, str) else ()
 
+    def augmentation(self) -> tuple[str, ...]:
+        """Return the names of what changes data at random while training."""
+        return ()
+
     def size(self) -> Size:
         """Return the size of one observation, or time step, with twice the channels for split complex data."""
         *spatial, channels = np.ravel(self.InputSize).tolist()
@@ -165,6 +168,22 @@ class ImagesLayer(InputLayer):
         return self.normalized_text(f"{'x'.join(str(n) for n in self.InputSize)} images")
 
 
+def _augmentations(value: Any) -> list[str] | str:
+    """Return the names of two different augmentations; that of a list of one by itself."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise Refused
+    names = [choice("randcrop", "randfliplr").convert(each) for each in value]
+    if len(set(names)) < len(names):
+        raise Refused
+    return names if len(names) > 1 else str(names[0])
+
+
+_AUGMENTATION = either(
+    choice("none", "randcrop", "randfliplr"),
+    Rule("a list of both", _augmentations, (1, [], ["none"], ["randcrop", "randcrop"], None)),
+)
+
+
 class ImageInputLayer(ImagesLayer):
     """Takes 2-D images."""
 
@@ -179,20 +198,26 @@ class ImageInputLayer(ImagesLayer):
         Option(
             "DataAugmentation",
             "none",
-            choice("none", "randcrop", "randfliplr"),
-            "Only 'none'; the others are deprecated in MATLAB.",
+            _AUGMENTATION,
+            "Changes while training: 'randfliplr' mirrors images left to right, with a probability of 0.5; 'randcrop' "
+            "cuts out a random part of InputSize. `augmentedImageDatastore` does more.",
             Group.HYPERPARAMETERS,
         ),
         *normalization_options("zerocenter", ("channel", "element", "all")),
     )
 
-    def check(self) -> None:
-        """Refuse also the augmentations that MATLAB has deprecated."""
-        super().check()
-        if self.DataAugmentation != "none":
-            raise NotSupportedError(
-                f"{self.where()}: DataAugmentation='{self.DataAugmentation}' is not supported; it is deprecated."
-            )
+    def augmentation(self) -> tuple[str, ...]:
+        """Return the names of the changes of images while training."""
+        given = self.DataAugmentation
+        return tuple(given) if isinstance(given, list) else () if given == "none" else (given,)
+
+    def description(self) -> str:
+        """Return e.g. "28x28x1 images with 'zerocenter' normalization and 'randfliplr' augmentations"."""
+        names = " and ".join(f"'{name}'" for name in self.augmentation())
+        if not names:
+            return super().description()
+        joint = "with" if self.Normalization == "none" else "and"
+        return f"{super().description()} {joint} {names} augmentations"
 
 
 @constructs(ImageInputLayer)
@@ -210,14 +235,15 @@ def imageInputLayer() -> None:
     largest lambda first, for PCA, and ``D * diag((lambda + e) ** (-1/2)) * D'`` for ZCA, which changes images least.
     MATLAB has no whitening here.
 
+    With 'randcrop' images may be larger than InputSize; outside of training their centre is taken. What is random
+    depends on `rng` alone, and is drawn anew in every epoch.
+
     {parameters}
 
     Raises
     ------
     OptionError, UnknownNameError
         Where an argument is missing, not allowed or misspelt.
-    NotSupportedError
-        For a DataAugmentation other than 'none'.
 
     Notes
     -----

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -87,11 +88,10 @@ class PatchEmbeddingLayer(Layer):
 
     def output_size(self, size: Size) -> Size:
         """Return a list with an element for each patch."""
-        count = 1
-        for length, patch in zip(size.spatial, self._patch(size), strict=True):
-            count *= length // patch
-        if count == 0:
+        pairs = list(zip(size.spatial, self._patch(size), strict=True))
+        if any(length < patch for length, patch in pairs):
             raise SizeError(f"images of at least {dims(self._patch(size))} (PatchSize)", size.text)
+        count = math.prod(length // patch for length, patch in pairs)
         return Size("SCT" if size.is_sequence else "SC", (count, self.OutputSize))
 
     def with_size(self, size: Size) -> PatchEmbeddingLayer:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Call, Layer, Learnable, Size, SizeError, dims
+from mlnet.layers.unknown import is_known
 from mlnet.options import Group, Option
 from mlnet.rules import choice
 
@@ -87,7 +88,8 @@ class ReparameterizedLayer(Layer):
     def reparameterization_mistakes(self, size: Size) -> Iterator[SizeError]:
         """Yield a mistake where there is a single weight to standardize."""
         shape = self.parameter_shape("Weights", size)
-        if self.WeightReparameterization == STANDARDIZED and all(shape[axis] == 1 for axis in self.fan_in_axes()):
+        lengths = [shape[axis] for axis in self.fan_in_axes()]
+        if self.WeightReparameterization == STANDARDIZED and all(is_known(n) and n == 1 for n in lengths):
             needed = "filters of at least 2 weights (WeightReparameterization='weight-standardization')"
             fix = "A single weight less its mean is 0: use 'weight-normalization' or 'none'."
             yield SizeError(needed, f"Weights of size {dims(shape)}", fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, dims
+from mlnet.layers.input import InputLayer
+from mlnet.layers.unknown import UnknownSizeError, is_known
 from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.resolve import Sizes, several_outputs
 from mlnet.network.wiring import Wiring, wiring_of
@@ -29,8 +32,8 @@ class NetworkAnalysis(Shown):
     ``LayerInfo`` is a table with a row for each layer: Name, Type, Activations (sizes with dimension labels),
     LearnableProperties, States, NumLearnables, NumFrozen; ``TotalLearnables`` counts all learnable numbers, and
     ``TotalFrozen`` those of them that are frozen: their learning-rate factor is 0, so that training leaves them as they
-    are. ``Mistakes`` lists what keeps the network from being trained. Sizes behind a mistake are empty where they
-    cannot be known.
+    are. ``Mistakes`` lists what keeps the network from being trained. Sizes behind a mistake are '?', or empty
+    where nothing of them is known.
 
     ``wires`` are the connections as pairs of rows of ``LayerInfo``, from 0, and ``marks`` the rows that each mistake
     is about. ``learnables`` is the column LearnableProperties with what is frozen marked.
@@ -43,7 +46,7 @@ class NetworkAnalysis(Shown):
         if is_open:  # a dlnetwork: what nothing feeds or uses are its inputs and outputs
             mistakes = [each for each in mistakes if not any(phrase in each for phrase in _OPEN_ENDS)]
         sized = Sizes(wiring)
-        self.Mistakes: list[str] = [*mistakes, *sized.mistakes]
+        self.Mistakes: list[str] = [*mistakes, *sized.mistakes] or sized.open_sizes()
         self.marks = [_rows_of(mistake, wiring) for mistake in self.Mistakes]
         self.wires = [
             (source.layer, index) for index, row in enumerate(wiring.sources) for source in row if source is not None
@@ -52,8 +55,8 @@ class NetworkAnalysis(Shown):
         rows = []
         for index, layer in enumerate(wiring.layers):
             known = sized.known(index)
-            is_known = index in sized.layers
-            size = (known[0] if known else sized.sizes[index][0]) if is_known else None
+            has_size = index in sized.sizes and (known or isinstance(layer, InputLayer))
+            size = (known or sized.sizes[index])[0] if has_size else None
             learnables = _shapes(layer, [each.name for each in layer.learnables], size)
             states = _shapes(layer, list(layer.states), size)
             activations = _activations(layer, sized.sizes.get(index, ()))
@@ -168,7 +171,14 @@ def _rows_of(mistake: str, wiring: Wiring) -> list[int]:
 
 
 def _shapes(layer: Layer, names: list[str], size: Size | None) -> dict[str, tuple[int, ...]]:
-    return {} if size is None else {name: layer.parameter_shape(name, size) for name in names}
+    """Return the shapes of parameters as far as they are known."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if size is None:
+        return shapes
+    for name in names:
+        with contextlib.suppress(UnknownSizeError):
+            shapes[name] = layer.parameter_shape(name, size)
+    return {name: shape for name, shape in shapes.items() if all(map(is_known, shape))}
 
 
 def _frozen_share(layer: Layer, learnable: Learnable) -> Fraction:

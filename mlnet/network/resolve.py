@@ -12,8 +12,10 @@ from mlnet.layers.combination import CombinationLayer, ElementwiseLayer
 from mlnet.layers.input import FeatureInputLayer, InputLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.output import OutputLayer
+from mlnet.layers.unknown import UnknownSizeError
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.nested import outline_of
+from mlnet.network.steps import TimeSteps
 from mlnet.network.wiring import Source, Wiring, wiring_of
 
 
@@ -92,6 +94,7 @@ def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
     wiring, mistakes = wiring_of(layers)
     sized = Sizes(wiring)
     mistakes += sized.mistakes
+    mistakes = mistakes or sized.open_sizes()
     if for_training:
         mistakes += several_outputs(wiring)
     if mistakes:
@@ -111,6 +114,14 @@ def several_outputs(wiring: Wiring) -> list[str]:
     return [f"Network: training needs one output layer, but got {len(outputs)}: {', '.join(outputs)}."]
 
 
+def with_min_lengths(graph: LayerGraph) -> LayerGraph:
+    """Return a graph in which the input layers of sequences have the MinLength that all layers need."""
+    wiring, _ = wiring_of(graph)
+    needed = {wiring.layers[index].Name: length for index, length in Sizes(wiring).min_lengths.items()}
+    layers = [each.replaced(MinLength=needed[each.Name]) if each.Name in needed else each for each in graph.Layers]
+    return LayerGraph(layers, graph.wires)
+
+
 class Sizes:
     """Carries sizes through a network as far as they are known, and collects what does not fit.
 
@@ -123,8 +134,11 @@ class Sizes:
         self.sizes: dict[int, tuple[Size, ...]] = {}
         self.layers: dict[int, Layer] = {}
         self._has_features = any(isinstance(layer, FeatureInputLayer) for layer in wiring.layers)
+        self._steps = TimeSteps(wiring)
         for index in wiring.order():
             self._visit(index)
+        self.mistakes += [self._at(index, error) for index, error in self._steps.mistakes().items()]
+        self.min_lengths = self._steps.min_lengths()
 
     def _visit(self, index: int) -> None:
         layer = self.wiring.layers[index]
@@ -140,18 +154,40 @@ class Sizes:
             return
         try:
             self.mistakes += [self._at(index, error) for error in layer.mistakes(*known)]
-            self.layers[index] = layer.with_size(*known)
             self.sizes[index] = layer.output_sizes(*known)
+            if all(size.is_known for size in known) or not layer.learnables:
+                self.layers[index] = layer.with_size(*known)
+                self._steps.visit(index, self.layers[index], known, self.sizes[index])
+        except UnknownSizeError:
+            return
         except SizeError as error:
             self.mistakes.append(self._at(index, error))
-            if isinstance(layer, ElementwiseLayer):
-                self.sizes[index] = (known[0],)  # most likely: checks go on behind the mistake
+            self._go_on(index, known)
+
+    def _go_on(self, index: int, known: list[Size]) -> None:
+        """Note what is known of the output of a layer that cannot take its inputs, so that checks go on behind it.
+
+        What does not depend on height and width, else what depends on no length at all. A sum has most likely the size
+        of its first input.
+        """
+        if isinstance(self.wiring.layers[index], ElementwiseLayer):
+            self.sizes[index] = (known[0],)
+            return
+        for channels in (False, True):
+            try:
+                blurred = [size.with_unknown(channels=channels) for size in known]
+                self.sizes[index] = self.wiring.layers[index].output_sizes(*blurred)
+                return
+            except (SizeError, UnknownSizeError):
+                continue
 
     def _compare(self, index: int, known: list[Size]) -> None:
         """Note where the inputs that are known do not go together, while nothing feeds another."""
         try:
             self.mistakes += [self._at(index, error) for error in self.wiring.layers[index].mistakes(*known)]
             self.wiring.layers[index].output_sizes(*known)
+        except UnknownSizeError:
+            return
         except SizeError as error:
             self.mistakes.append(self._at(index, error))
 
@@ -159,6 +195,15 @@ class Sizes:
         """Return the sizes of what layer ``index`` takes, as far as they are known."""
         sources = [source for source in self.wiring.sources[index] if source is not None]
         return [self.sizes[source.layer][source.output] for source in sources if source.layer in self.sizes]
+
+    def open_sizes(self) -> list[str]:
+        """Return the mistakes of layers that need to know sizes which differ from mini-batch to mini-batch."""
+        needed, fix = "an input of the same size in every mini-batch", "Put a global pooling layer before this layer."
+        return [
+            message(self.wiring.where(index), needed, ", ".join(size.text for size in self.known(index)), fix)
+            for index in self.wiring.order()
+            if index not in self.layers and self.known(index)
+        ]
 
     def _outputs(self, layer: FullyConnectedLayer) -> tuple[int, ...]:
         return (layer.OutputSize,) if self._has_features else (1, 1, layer.OutputSize)

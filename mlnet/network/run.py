@@ -75,7 +75,7 @@ class Run:
                 found[number] += [output] if after is None else unpack(output, after)
             self._keep_states()
         return [
-            (parts[0] if predictors.is_single else parts) if sequences else np.concatenate(parts)
+            (parts[0] if predictors.is_single else parts) if sequences else _joined(parts)
             for parts, sequences in zip(found, is_sequence, strict=True)
         ]
 
@@ -103,6 +103,16 @@ class Run:
     def _keep_states(self) -> None:
         for key, value in states_behind(self._plan, self._states).items():
             self._found[key].append(value)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the outputs of all mini-batches; zeros fill those whose size depends on the longest sequence."""
+    if len({part.shape[1:] for part in parts}) < 2:
+        return np.concatenate(parts)
+    largest = np.max([part.shape for part in parts], axis=0)[1:]
+    return np.concatenate(
+        [np.pad(p, [(0, 0), *((0, n - m) for n, m in zip(largest, p.shape[1:], strict=True))]) for p in parts]
+    )
 
 
 def states_behind(plan: StepPlan, keys: Collection[Key]) -> dict[Key, np.ndarray]:
@@ -166,9 +176,9 @@ def _from_datastore(layers: Sequence[InputLayer], datastore: Datastore, where: s
             parts.append(_predictors(layer, values, where, keep))
         else:
             function = layer.Normalization if callable(layer.Normalization) else None
-            size, split = layer.size(), layer.SplitComplexInputs
+            size, options = layer.size(), {"split_complex": layer.SplitComplexInputs, "function": function}
             parts.append(
-                DatastorePredictors(rows, column, size.format, size.dims, split_complex=split, function=function)
+                DatastorePredictors(rows, column, size.format, size.dims, augmentation=layer.augmentation(), **options)
             )
     return parts[0] if len(parts) == 1 else inputs.Inputs(parts, [layer.Name for layer in layers], where)
 
@@ -185,6 +195,21 @@ def _predictors(
         X = layer.arranged(X)  # noqa: N806
     if size.is_sequence:
         return SequencePredictors(
-            X, size.dims, split_complex=split, function=function, min_length=layer.MinLength, keep=keep, where=where
+            X,
+            size.dims,
+            split_complex=split,
+            function=function,
+            min_length=layer.MinLength,
+            of=f" of '{layer.Name}'",
+            keep=keep,
+            where=where,
         )
-    return Predictors(X, size.format, size.dims, split_complex=split, function=function, where=where)
+    return Predictors(
+        X,
+        size.format,
+        size.dims,
+        split_complex=split,
+        function=function,
+        augmentation=layer.augmentation(),
+        where=where,
+    )

@@ -284,7 +284,8 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     (result,) = Run(network, X, options, [source]).outputs()
     if size.is_sequence:
         return result
-    result = result.reshape(len(result), *size.dims)
+    if size.is_known:
+        result = result.reshape(len(result), *size.dims)
     if options.OutputAs == "channels":
         return from_engine(result, size.format) if size.spatial else result.T
     rows = columns_of(result)

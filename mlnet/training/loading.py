@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlnet.data.inputs import Inputs
+from mlnet.data.sequences import SequencePredictors
 from mlnet.training.order import MiniBatch
 from mlnet.training.targets import rows_of
 from mlnet.training.validation import DataSet
@@ -33,8 +35,8 @@ class Loader:
     Parameters
     ----------
     seed : int
-        Datastores that change data at random get a generator for each mini-batch, made of the seed, the epoch and the
-        place in it, so that neither reading ahead nor going on later changes what they do.
+        Datastores and input layers that change data at random get a generator for each mini-batch, made of the seed,
+        the epoch and the place in it, so that neither reading ahead nor going on later changes what they do.
     in_background : bool
         Whether another thread reads some mini-batches ahead; a datastore can ask for it too.
     dtype : type
@@ -78,4 +80,8 @@ class Loader:
         rows = rows_of(data.predictors)
         if rows is not None:
             rows.generator = np.random.default_rng([self.seed, epoch, start])
+        parts = data.predictors.parts if isinstance(data.predictors, Inputs) else (data.predictors,)
+        for number, part in enumerate(parts):
+            if not isinstance(part, SequencePredictors):
+                part.generator = np.random.default_rng([self.seed, epoch, start, number])
         return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)

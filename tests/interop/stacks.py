@@ -85,7 +85,7 @@ def input_of(kind: str) -> Any:
     if kind == FEATURES:
         return featureInputLayer(4, Normalization="rescale-symmetric", Min=[-1, 0, 1, 2], Max=[2, 3, 3, 3])
     if kind == SEQUENCE:
-        return sequenceInputLayer(4, Normalization="zerocenter", Mean=[1, 2, 3, 4])
+        return sequenceInputLayer(4, MinLength=2, Normalization="zerocenter", Mean=[1, 2, 3, 4])
     return sequenceInputLayer([6, 5, 4])
 
 

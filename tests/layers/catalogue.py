@@ -205,7 +205,12 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "Probability": [(0, 0), (0.5, 0.5), (np.float32(0.25), 0.25)],
     "HasUnpoolingOutputs": _FLAG,
     "SplitComplexInputs": _FLAG,
-    "DataAugmentation": [("None", "none")],
+    "DataAugmentation": [
+        ("None", "none"),
+        ("RandFlipLR", "randfliplr"),
+        (["randcrop"], "randcrop"),
+        (("randcrop", "randflip"), ["randcrop", "randfliplr"]),
+    ],
     "Normalization": [("ZScore", "zscore"), ("rescale-z", "rescale-zero-one"), ("none", "none"), (np.sqrt, np.sqrt)],
     "NormalizationDimension": [("All", "all"), ("channel", "channel")],
     "Mean": _STATISTIC,

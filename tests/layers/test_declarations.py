@@ -12,7 +12,6 @@ import pytest
 import mlnet
 from layers.catalogue import CASES, IDS, REQUIRED, equal, good, make, same, start, table
 from mlnet import (
-    NotSupportedError,
     OptionError,
     UnknownNameError,
     averagePooling2dLayer,
@@ -206,20 +205,6 @@ def test_messages_carry_the_name_of_the_layer():
     layer = reluLayer(Name="r1")
     with pytest.raises(OptionError, match="^reluLayer 'r1': Name: needs a text, but got 5.$"):
         layer.Name = 5
-
-
-@pytest.mark.parametrize(
-    "layer, option, value",
-    [
-        (imageInputLayer([2, 2]), "DataAugmentation", "RandFlipLR"),
-        (imageInputLayer([2, 2]), "DataAugmentation", "randcrop"),
-    ],
-)
-def test_what_is_not_supported_changes_nothing(layer, option, value):
-    before = layer.copy()
-    with pytest.raises(NotSupportedError, match=option):
-        setattr(layer, option, value)
-    assert same(layer, before)
 
 
 def test_checks_between_options_leave_the_layer_unchanged():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import mlnet
 from mlnet import (
     DataError,
     NetworkError,
@@ -294,6 +295,47 @@ def test_scores_of_lists():
     scores = activations(net, x, "attention/scores")
     assert scores.shape == (5, 5, 2, 8)
     np.testing.assert_allclose(scores.sum(axis=0), 1, rtol=1e-5)
+
+
+def test_scores_of_sequences():
+    rng(0)
+    generator = np.random.default_rng(0)
+    lengths = [3, 5, 2, 4]
+    x = [generator.normal(size=(4, length)) for length in lengths]
+    graph = mlnet.layerGraph(
+        [
+            sequenceInputLayer(4, Name="in"),
+            selfAttentionLayer(2, 4, HasScoresOutput=True, Name="attention"),
+            globalAveragePooling1dLayer(Name="pool"),
+            mlnet.additionLayer(2, Name="add"),
+            fullyConnectedLayer(1, Name="fc"),
+            regressionLayer(Name="out"),
+        ]
+    )
+    graph = mlnet.addLayers(graph, [mlnet.globalAveragePooling2dLayer(Name="mean"), fullyConnectedLayer(4, Name="map")])
+    graph = mlnet.addLayers(graph, mlnet.flattenLayer(Name="flat"))
+    graph = mlnet.disconnectLayers(graph, "mean", "map")
+    for source, destination in (("attention/scores", "mean"), ("mean", "flat"), ("flat", "map"), ("map", "add/in2")):
+        graph = mlnet.connectLayers(graph, source, destination)
+    net = trainNetwork(x, np.arange(4.0).reshape(4, 1), graph, options(MaxEpochs=2, MiniBatchSize=2, Shuffle="never"))
+    scores = activations(net, x, "attention/scores", MiniBatchSize=2)
+    assert scores.shape == (5, 5, 2, 4)
+    for number, length in enumerate(lengths):
+        given = scores[:, :length, :, number]
+        np.testing.assert_allclose(given.sum(axis=0), 1, rtol=1e-5)
+        assert not given[length:].any()
+    alone = activations(net, x[2:3], "attention/scores")
+    np.testing.assert_allclose(scores[:2, :2, :, 2:3], alone, rtol=1e-5)
+
+
+def test_scores_of_sequences_have_no_size_that_weights_could_have():
+    graph = mlnet.layerGraph(
+        [sequenceInputLayer(4, Name="in"), selfAttentionLayer(2, 4, HasScoresOutput=True, Name="attention")]
+    )
+    graph = mlnet.addLayers(graph, [fullyConnectedLayer(1, Name="fc"), regressionLayer(Name="out")])
+    graph = mlnet.connectLayers(graph, "attention/scores", "fc")
+    with pytest.raises(mlnet.NetworkError, match=r"'fc'.*needs an input of the same size in every mini-batch.*\?x\?x2"):
+        mlnet.assembleNetwork(graph)
 
 
 def test_statistics_see_attention_without_dropout():

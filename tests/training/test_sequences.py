@@ -166,7 +166,7 @@ def test_a_vector_of_responses_may_be_as_long_as_the_sequence():
 
 def test_a_network_that_changes_the_number_of_steps_cannot_have_a_target_for_each():
     x = sequences(lengths=(6, 7, 5))
-    layers = [sequenceInputLayer(3), convolution1dLayer(3, 2), fullyConnectedLayer(1), regressionLayer()]
+    layers = [sequenceInputLayer(3, MinLength=3), convolution1dLayer(3, 2), fullyConnectedLayer(1), regressionLayer()]
     with pytest.raises(DataError, match="Y: needs a target for each of the 12 time steps.*has 18.*Padding='same'"):
         trainNetwork(x, [each[:1] for each in x], layers, options())
 
@@ -211,7 +211,9 @@ def test_bad_sequences(x, y, text):
 
 def test_too_short_sequences():
     layers = [sequenceInputLayer(3, MinLength=2), fullyConnectedLayer(1), regressionLayer()]
-    with pytest.raises(DataError, match=r"at least 2 time steps \(MinLength\), but sequence 2 has 1"):
+    with pytest.raises(
+        DataError, match=r"2 time steps \(MinLength of 'sequenceinput'\), but the shortest, sequence 2, has 1"
+    ):
         trainNetwork(X, Y, layers, options())
 
 
