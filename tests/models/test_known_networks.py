@@ -89,6 +89,7 @@ LEARNABLES = {
     "resnet18": (resnet((2, 2, 2, 2), is_bottleneck=False), 11_689_512 + 4800),
     "resnet101": (resnet((3, 4, 23, 3), is_bottleneck=True), 44_549_160 + 52_672),
     "resnet50": (resnet((3, 4, 6, 3), is_bottleneck=True), 25_583_592),
+    "mobilenetv2": (None, 3_504_872 + 17_056),  # without the biases of the filters, and with them
 }
 LAYERS = {  # layers and connections
     "alexnet": (25, 24),
@@ -99,6 +100,7 @@ LAYERS = {  # layers and connections
     "resnet18": (71, 78),
     "resnet50": (177, 192),
     "resnet101": (347, 379),
+    "mobilenetv2": (154, 163),
 }
 LAST = {  # what the layer before the first global pooling or fully connected layer puts out
     "alexnet": ("pool5", "6(S) x 6(S) x 256(C) x 1(B)"),
@@ -109,6 +111,7 @@ LAST = {  # what the layer before the first global pooling or fully connected la
     "resnet18": ("res5b_relu", "7(S) x 7(S) x 512(C) x 1(B)"),
     "resnet50": ("activation_49_relu", "7(S) x 7(S) x 2048(C) x 1(B)"),
     "resnet101": ("res5c_relu", "7(S) x 7(S) x 2048(C) x 1(B)"),
+    "mobilenetv2": ("out_relu", "7(S) x 7(S) x 1280(C) x 1(B)"),
 }
 
 
@@ -289,6 +292,28 @@ def test_resnet50_layer_by_layer():
     assert text["res3a_branch2b"] == "128 3x3 convolutions with stride [1  1] and padding 'same'"
     assert text["res3a_branch1"] == "512 1x1 convolutions with stride [2  2] and padding [0  0  0  0]"
     assert {layer.Epsilon for layer in network.Layers if hasattr(layer, "Epsilon")} == {0.001}
+
+
+def test_mobilenetv2_layer_by_layer():
+    graph = build("mobilenetv2")
+    names = names_of(graph)
+    assert joined(names[:13]) == (
+        "input_1 Conv1 bn_Conv1 Conv1_relu expanded_conv_depthwise expanded_conv_depthwise_BN "
+        "expanded_conv_depthwise_relu expanded_conv_project expanded_conv_project_BN block_1_expand block_1_expand_BN "
+        "block_1_expand_relu block_1_depthwise"
+    )
+    assert joined(names[147:]) == (
+        "Conv_1 Conv_1_bn out_relu global_average_pooling2d_1 Logits Logits_softmax ClassificationLayer_Logits"
+    )
+    sums = [int(name.split("_")[1]) for name in names if name.endswith("_add")]
+    assert sums == [2, 4, 5, 7, 8, 9, 11, 12, 14, 15]
+    assert {("block_4_add", "block_5_expand"), ("block_4_add", "block_5_add/in2")} < wires(graph)
+    layers = dict(zip(names, graph.Layers, strict=True))
+    strides = [number for number in range(1, 17) if layers[f"block_{number}_depthwise"].Stride[0] == 2]
+    assert strides == [1, 3, 6, 13]
+    made = [layers[f"block_{number}_project"].NumFilters for number in range(1, 17)]
+    assert made == [24] * 2 + [32] * 3 + [64] * 4 + [96] * 3 + [160] * 3 + [320]
+    assert layers["bn_Conv1"].Epsilon == 1e-3 and layers["Conv1_relu"].Ceiling == 6
 
 
 def test_resnet101_layer_by_layer():
