@@ -107,7 +107,7 @@ _NAMES_OF = {
     "models.residual": "resnet101 resnet18 resnet50",
     "models.resnet_layers": "resnetLayers",
     "models.segnet": "segnetLayers",
-    "models.series": "alexnet vgg16 vgg19",
+    "models.series": "alexnet darknet19 vgg16 vgg19",
     "models.unet": "unet3dLayers unetLayers",
     "network.add_input": "addInputLayer",
     "network.analyze": "NetworkAnalysis analyzeNetwork",

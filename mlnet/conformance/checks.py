@@ -72,7 +72,12 @@ def _check_sizes(case: Case, mode: str, count: int) -> None:
                 f"{what}: the size rule says {kinds[size.is_sequence]}, but got {kinds[lengths is not None]}."
             )
         rows = count if lengths is None else int(lengths.sum())
-        if len(output) != rows or without_ones(output.shape[1:]) != without_ones(size.dims):
+        same = (
+            output.shape[1:] == size.dims
+            if not size.is_known
+            else without_ones(output.shape[1:]) == without_ones(size.dims)
+        )
+        if len(output) != rows or not same:
             expected = "x".join(map(str, (rows, *size.dims)))
             raise AssertionError(f"{what}: the size rule says {expected}, but got {'x'.join(map(str, output.shape))}.")
     for what, array in result.parts():

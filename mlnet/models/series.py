@@ -1,19 +1,19 @@
-"""Known networks that are chains of layers: AlexNet and the VGG networks."""
+"""Known networks that are chains of layers: AlexNet, the VGG networks and DarkNet-19."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mlnet.layers.activation import reluLayer, softmaxLayer
+from mlnet.layers.activation import leakyReluLayer, reluLayer, softmaxLayer
 from mlnet.layers.base import Layer
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.dropout import dropoutLayer
 from mlnet.layers.grouped_convolution import groupedConvolution2dLayer
 from mlnet.layers.input import imageInputLayer
 from mlnet.layers.linear import fullyConnectedLayer
-from mlnet.layers.normalization import crossChannelNormalizationLayer
+from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
 from mlnet.layers.output import classificationLayer
-from mlnet.layers.pooling import maxPooling2dLayer
+from mlnet.layers.pooling import globalAveragePooling2dLayer, maxPooling2dLayer
 from mlnet.models.weights import known_network
 from mlnet.network.layer_array import LayerArray
 
@@ -157,3 +157,55 @@ def vgg19() -> LayerArray:
     143667240
     """
     return _vgg((2, 2, 4, 4, 4))
+
+
+_DARKNET = ((32,), (64,), (128, 64, 128), (256, 128, 256), (512, 256, 512, 256, 512), (1024, 512, 1024, 512, 1024))
+"""Filters of the convolutions of each stage: Redmon and Farhadi, table 6; every second of a stage has windows of 1."""
+
+
+@known_network
+def darknet19() -> LayerArray:
+    """Return DarkNet-19, for 1000 classes of images of 256x256x3: 64 layers with 20.8 million learnables.
+
+    As in MATLAB, the convolutions have a bias; it starts at zero and, but for the last one, is not trained here.
+
+    {weights}
+
+    References
+    ----------
+    Redmon and Farhadi, "YOLO9000: Better, Faster, Stronger", 2016.
+
+    Examples
+    --------
+    >>> from mlnet import *
+    >>> layers = darknet19(Weights='none')
+    >>> len(layers)
+    64
+    >>> layers[-4:]
+      4x1 Layer array with layers:
+    <BLANKLINE>
+         1   'conv19'    Convolution              1000 1x1 convolutions with stride [1  1] and padding 'same'
+         2   'avg1'      Global Average Pooling   Global average pooling
+         3   'softmax'   Softmax                  softmax
+         4   'output'    Classification Output    crossentropyex
+    """
+    layers: list[Layer] = [imageInputLayer([256, 256, 3], Normalization="rescale-zero-one", Name="input")]
+    number = 0
+    for stage, filters in enumerate(_DARKNET):
+        if stage:
+            layers.append(maxPooling2dLayer(2, Stride=2, Name=f"pool{stage}"))
+        for place, count in enumerate(filters):
+            number += 1
+            size = 1 if place % 2 else 3
+            layers += [
+                convolution2dLayer(size, count, Padding="same", BiasLearnRateFactor=0, Name=f"conv{number}"),
+                batchNormalizationLayer(Name=f"batchnorm{number}"),
+                leakyReluLayer(0.1, Name=f"leaky{number}"),
+            ]
+    layers += [
+        convolution2dLayer(1, 1000, Padding="same", Name="conv19"),
+        globalAveragePooling2dLayer(Name="avg1"),
+        softmaxLayer(Name="softmax"),
+        classificationLayer(Name="output"),
+    ]
+    return LayerArray(layers)

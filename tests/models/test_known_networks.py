@@ -89,6 +89,7 @@ LEARNABLES = {
     "resnet18": (resnet((2, 2, 2, 2), is_bottleneck=False), 11_689_512 + 4800),
     "resnet101": (resnet((3, 4, 23, 3), is_bottleneck=True), 44_549_160 + 52_672),
     "resnet50": (resnet((3, 4, 6, 3), is_bottleneck=True), 25_583_592),
+    "darknet19": (None, 20_842_376 + 7200),
     "mobilenetv2": (None, 3_504_872 + 17_056),  # without the biases of the filters, and with them
 }
 LAYERS = {  # layers and connections
@@ -101,6 +102,7 @@ LAYERS = {  # layers and connections
     "resnet50": (177, 192),
     "resnet101": (347, 379),
     "mobilenetv2": (154, 163),
+    "darknet19": (64, 63),
 }
 LAST = {  # what the layer before the first global pooling or fully connected layer puts out
     "alexnet": ("pool5", "6(S) x 6(S) x 256(C) x 1(B)"),
@@ -111,6 +113,7 @@ LAST = {  # what the layer before the first global pooling or fully connected la
     "resnet18": ("res5b_relu", "7(S) x 7(S) x 512(C) x 1(B)"),
     "resnet50": ("activation_49_relu", "7(S) x 7(S) x 2048(C) x 1(B)"),
     "resnet101": ("res5c_relu", "7(S) x 7(S) x 2048(C) x 1(B)"),
+    "darknet19": ("leaky18", "8(S) x 8(S) x 1024(C) x 1(B)"),
     "mobilenetv2": ("out_relu", "7(S) x 7(S) x 1280(C) x 1(B)"),
 }
 
@@ -139,7 +142,7 @@ def wires(graph):
 def test_counts_and_sizes(name):
     network = build(name)
     layers, connections = LAYERS[name]
-    assert isinstance(network, LayerArray) == (name in ("alexnet", "vgg16", "vgg19"))
+    assert isinstance(network, LayerArray) == (name in ("alexnet", "darknet19", "vgg16", "vgg19"))
     assert (len(layers_of(network)), len(layerGraph(network).Connections)) == (layers, connections)
     analysis = analyzeNetwork(network)
     assert analysis.Mistakes == []
@@ -149,7 +152,7 @@ def test_counts_and_sizes(name):
     sizes = dict(zip(analysis.LayerInfo.Name, analysis.LayerInfo.Activations, strict=True))
     place, size = LAST[name]
     assert sizes[place] == size
-    input_size = 227 if name in ("alexnet", "squeezenet") else 224
+    input_size = {"alexnet": 227, "squeezenet": 227, "darknet19": 256}.get(name, 224)
     assert layers_of(network)[0].InputSize.tolist() == [input_size, input_size, 3]
     assert len(set(names_of(network))) == layers
 
@@ -292,6 +295,17 @@ def test_resnet50_layer_by_layer():
     assert text["res3a_branch2b"] == "128 3x3 convolutions with stride [1  1] and padding 'same'"
     assert text["res3a_branch1"] == "512 1x1 convolutions with stride [2  2] and padding [0  0  0  0]"
     assert {layer.Epsilon for layer in network.Layers if hasattr(layer, "Epsilon")} == {0.001}
+
+
+def test_darknet19_layer_by_layer():
+    network = build("darknet19")
+    names = names_of(network)
+    assert joined(names[:9]) == "input conv1 batchnorm1 leaky1 pool1 conv2 batchnorm2 leaky2 pool2"
+    assert joined(names[-7:]) == "conv18 batchnorm18 leaky18 conv19 avg1 softmax output"
+    assert [name for name in names if "pool" in name] == [f"pool{number}" for number in range(1, 6)]
+    convolutions_ = [layer for layer in network if layer.Name.startswith("conv")]
+    assert [layer.FilterSize[0] for layer in convolutions_] == [3, 3, *[3, 1, 3] * 2, *[3, 1, 3, 1, 3] * 2, 1]
+    assert network[0].Normalization == "rescale-zero-one" and network[3].Scale == 0.1
 
 
 def test_mobilenetv2_layer_by_layer():
