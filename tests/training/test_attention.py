@@ -332,10 +332,9 @@ def test_scores_of_sequences_have_no_size_that_weights_could_have():
     graph = mlnet.layerGraph(
         [sequenceInputLayer(4, Name="in"), selfAttentionLayer(2, 4, HasScoresOutput=True, Name="attention")]
     )
-    graph = mlnet.addLayers(graph, [fullyConnectedLayer(1, Name="fc"), regressionLayer(Name="out")])
-    graph = mlnet.connectLayers(graph, "attention/scores", "fc")
+    graph = mlnet.connectLayers(mlnet.addLayers(graph, fullyConnectedLayer(1, Name="fc")), "attention/scores", "fc")
     with pytest.raises(mlnet.NetworkError, match=r"'fc'.*needs an input of the same size in every mini-batch.*\?x\?x2"):
-        mlnet.assembleNetwork(graph)
+        mlnet.dlnetwork(graph)
 
 
 def test_statistics_see_attention_without_dropout():
