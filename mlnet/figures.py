@@ -1,15 +1,13 @@
-"""The one place that imports matplotlib: figures with and without a window, and PNG files of them."""
+"""The one place that imports matplotlib: windows, charts and their parts."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-import io
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from mlnet.errors import MissingExtraError
@@ -35,11 +33,6 @@ def pyplot(where: str) -> Any:
     return matplotlib.pyplot
 
 
-def is_loaded() -> bool:
-    """Tell whether matplotlib is loaded already."""
-    return "matplotlib.figure" in sys.modules
-
-
 @contextlib.contextmanager
 def default_style() -> Iterator[None]:
     """Take matplotlib's own settings for what is made inside, whatever the user has set."""
@@ -50,16 +43,6 @@ def default_style() -> Iterator[None]:
     with matplotlib.rc_context():
         current.update({k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith(kept)})
         yield
-
-
-def new_figure(size: tuple[float, float]) -> Any:
-    """Return a figure of ``size`` inches that no window shows."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size, dpi=100)
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def may_have_windows() -> bool:
@@ -127,30 +110,6 @@ def add_button(figure: Any, place: tuple[float, float, float, float], label: str
     button = Button(figure.add_axes(place), label, color="0.92", hovercolor="0.92")  # one color: hovering draws nothing
     button.on_clicked(pressed)
     return button
-
-
-def pixels(figure: Any) -> Any:
-    """Return what the canvas shows, as an array of height, width and RGBA."""
-    return figure.canvas.buffer_rgba()
-
-
-def png(figure: Any) -> bytes:
-    """Return what the canvas shows as a PNG; quick rather than small."""
-    from matplotlib.image import imsave
-
-    buffer = io.BytesIO()
-    imsave(buffer, pixels(figure), format="png", pil_kwargs={"compress_level": 1})
-    return buffer.getvalue()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file in one step, so that whoever looks at it never sees half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def redraw(figure: Any) -> None:

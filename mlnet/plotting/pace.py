@@ -18,19 +18,15 @@ class Pace:
 
     Parameters
     ----------
-    first : float
-        Seconds to wait before the first drawing.
     shortest : float
         Shortest pause in seconds.
     clock : callable
         Returns seconds.
     """
 
-    def __init__(
-        self, first: float = 0.0, shortest: float = SHORTEST, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, shortest: float = SHORTEST, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock, self._shortest = clock, shortest
-        self._next = clock() + first
+        self._next = clock()
 
     def is_due(self) -> bool:
         """Tell whether the pause is over."""

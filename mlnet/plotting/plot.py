@@ -15,7 +15,8 @@ from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork
 from mlnet.options import describe
-from mlnet.plotting.progress_figure import SIZE, ProgressFigure
+from mlnet.plotting.chart import SIZE
+from mlnet.plotting.progress_figure import ProgressFigure
 from mlnet.structure import Structure
 from mlnet.training.board import Board, Curve
 from mlnet.training.progress import accuracy_text, loss_text, rate_text, rmse_text

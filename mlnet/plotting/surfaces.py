@@ -1,4 +1,7 @@
-"""Where a picture of progress is seen: a window, a cell of a notebook, or a file where there is no display."""
+"""Where a picture of progress is seen: a window, a cell of a notebook, or a file where there is no display.
+
+Windows are matplotlib's; cells and files get a drawing of our own, for which nothing has to be loaded or installed.
+"""
 
 from __future__ import annotations
 
@@ -9,53 +12,53 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlnet import figures
+from mlnet.plotting import chart
+from mlnet.plotting.progress_figure import ProgressFigure
+from mlnet.plotting.progress_page import drawing, page
+from mlnet.training.board import Board
 
-FILE = "training-progress.png"
+FILE = "training-progress.html"
 
 
 class Surface(Protocol):
-    """A place for a figure."""
+    """A place for the picture of a board."""
 
-    is_live: bool
-    """Whether somebody may be looking now."""
-    with_button: bool
+    def open(self) -> None:
+        """Make the place; called once, before everything else."""
 
-    def open(self, size: tuple[float, float]) -> Any:
-        """Return the figure."""
+    def draw(self) -> None:
+        """Show the board as it is now."""
 
-    def present(self, figure: Any) -> None:
-        """Show what the canvas of the figure holds."""
-
-    def poll(self, figure: Any) -> bool:
-        """Let buttons work; return whether the picture is still there."""
+    def poll(self) -> bool:
+        """Let buttons work; return whether the place is still there."""
 
     def close(self) -> None:
-        """Tell where the picture is."""
+        """Tell where the picture is, if nobody sees it."""
 
 
 class Window:
     """A window with a stop button; it stays when training ends, and training goes on when it is closed."""
 
-    is_live = with_button = True
-
-    def __init__(self, figure: Any) -> None:
-        self._figure = figure
+    def __init__(self, board: Board, figure: Any) -> None:
+        self._board, self._figure = board, figure
         self._is_open = True
         figure.canvas.mpl_connect("close_event", self._closed)
 
-    def open(self, size: tuple[float, float]) -> Any:
-        """Return the figure, whose window shows without taking over the program."""
+    def open(self) -> None:
+        """Show the window without taking over the program; the first drawing takes longer than all others."""
         self._figure.show()
-        return self._figure
+        self._view = ProgressFigure(self._figure, self._board, with_button=True)
+        self._view.draw()
 
-    def present(self, figure: Any) -> None:
-        """Let the window system bring the drawing to the screen."""
-        figure.canvas.flush_events()
+    def draw(self) -> None:
+        """Draw, and let the window system bring the drawing to the screen."""
+        self._view.draw()
+        self._figure.canvas.flush_events()
 
-    def poll(self, figure: Any) -> bool:
+    def poll(self) -> bool:
         """Let the window system pass on clicks."""
         if self._is_open:
-            figure.canvas.flush_events()
+            self._figure.canvas.flush_events()
         return self._is_open
 
     def close(self) -> None:
@@ -68,26 +71,24 @@ class Window:
 class NotebookCell:
     """An output of the current cell that is replaced at each drawing."""
 
-    is_live, with_button = True, False
-
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
+        self._board = board
         self._handle: Any = None
 
-    def open(self, size: tuple[float, float]) -> Any:
-        """Return a figure."""
-        return figures.new_figure(size)
+    def open(self) -> None:
+        """Do nothing: the first drawing makes the output."""
 
-    def present(self, figure: Any) -> None:
+    def draw(self) -> None:
         """Replace the picture in the cell."""
-        from IPython.display import Image, display
+        from IPython.display import display
 
-        image = Image(data=figures.png(figure), format="png")
+        forms = {"image/svg+xml": drawing(self._board), "text/plain": self._board.title}
         if self._handle is None:
-            self._handle = display(image, display_id=True)
+            self._handle = display(forms, raw=True, display_id=True)
         else:
-            self._handle.update(image)
+            self._handle.update(forms, raw=True)
 
-    def poll(self, figure: Any) -> bool:
+    def poll(self) -> bool:
         """Do nothing: a notebook passes on clicks only between cells."""
         return True
 
@@ -95,26 +96,29 @@ class NotebookCell:
         """Do nothing: the picture is in the cell."""
 
 
-class PictureFile:
-    """A PNG file in the current folder, or in the folder for temporary files where that is read-only."""
+class PageFile:
+    """An HTML file in the current folder, or in the folder for temporary files where that is read-only."""
 
-    is_live = with_button = False
-
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
         here = Path.cwd()
+        self._board = board
         self.path = (here if os.access(here, os.W_OK) else Path(tempfile.gettempdir())) / FILE
         self._is_written = False
 
-    def open(self, size: tuple[float, float]) -> Any:
-        """Return a figure."""
-        return figures.new_figure(size)
+    def open(self) -> None:
+        """Do nothing: the first drawing makes the file."""
 
-    def present(self, figure: Any) -> None:
-        """Replace the file."""
-        figures.write_atomically(self.path, figures.png(figure))
+    def draw(self) -> None:
+        """Replace the file in one step, so that whoever looks at it never sees half of it."""
+        part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
+        try:
+            part.write_text(page(self._board), encoding="utf-8")
+            part.replace(self.path)
+        finally:
+            part.unlink(missing_ok=True)
         self._is_written = True
 
-    def poll(self, figure: Any) -> bool:
+    def poll(self) -> bool:
         """Do nothing: a file has no buttons."""
         return True
 
@@ -130,17 +134,10 @@ def in_notebook() -> bool:
     return getattr(shell, "kernel", None) is not None
 
 
-def choose_surface(size: tuple[float, float], title: str) -> Surface:
-    """Return the best place that there is for a picture of progress.
-
-    Raises
-    ------
-    MissingExtraError
-        Where matplotlib is not installed.
-    """
-    figures.require("A picture of it")
+def choose_surface(board: Board) -> Surface:
+    """Return the best place that there is for a picture of progress."""
     if figures.may_have_windows():
-        figure = figures.new_window(size, title)
+        figure = figures.new_window(chart.SIZE, board.title)
         if figure is not None:
-            return Window(figure)
-    return NotebookCell() if in_notebook() else PictureFile()
+            return Window(board, figure)
+    return NotebookCell(board) if in_notebook() else PageFile(board)

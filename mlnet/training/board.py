@@ -12,8 +12,6 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from mlnet.errors import MissingExtraError
-
 SMOOTHING = 0.9
 """How much a smoothed curve keeps of the past at each point."""
 
@@ -140,8 +138,7 @@ class Watch:
 
     def _give_up(self, error: Exception) -> None:
         self._picture = None
-        reason = str(error) if isinstance(error, MissingExtraError) else f"{type(error).__name__}: {error}"
-        line = f"The progress is not drawn. {' '.join(reason.split())}"
+        line = f"The progress is not drawn. {type(error).__name__}: {' '.join(str(error).split())}"
         if line not in Watch._said:  # trainings in a loop do not repeat it
             Watch._said.add(line)
             print(line, flush=True)

@@ -150,7 +150,7 @@ def trainingProgressMonitor() -> None:
     """Return a monitor that records and draws the progress of a training loop of one's own.
 
     The clock starts here. The picture opens with the first recorded value: a window with a stop button, a figure in a
-    notebook, or the file ``training-progress.png`` where there is no display; it is drawn at most twice a second and
+    notebook, or the file ``training-progress.html`` where there is no display; it is drawn at most twice a second and
     never for more than 2 % of the time.
 
     {parameters}

@@ -99,7 +99,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
 
     ``Plots='training-progress'`` draws metric, loss and validation while training: in a window, whose stop button ends
     training after the current iteration and returns the finished network; in the current cell of a notebook; without a
-    display into the file ``training-progress.png``. Nothing that goes wrong there ends training.
+    display into the file ``training-progress.html``. Nothing that goes wrong there ends training.
 
     ``CheckpointPath='folder'`` writes a checkpoint every CheckpointFrequency epochs or iterations, a file
     ``net_checkpoint__<iteration>__<date>__<time>.mat`` with the network so far, ``load(file).net``. The files appear

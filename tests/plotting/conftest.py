@@ -12,6 +12,8 @@ from matplotlib import pyplot
 from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from mlnet.plotting import surfaces
+from mlnet.plotting.progress_figure import ProgressFigure
 from mlnet.training.board import Watch
 
 
@@ -80,6 +82,20 @@ def windows(monkeypatch):
     monkeypatch.setattr(Manager, "shown", 0)
     matplotlib.pyplot.switch_backend("module://windows")
     return backend
+
+
+@pytest.fixture
+def views(monkeypatch, windows):
+    """Let there be windows, and return the figures that are made, in their order."""
+    made = []
+
+    class View(ProgressFigure):
+        def __init__(self, *args, **kwargs):
+            made.append(self)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(surfaces, "ProgressFigure", View)
+    return made
 
 
 def press(button):

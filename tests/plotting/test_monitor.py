@@ -16,21 +16,7 @@ from mlnet import (
     yscale,
 )
 from mlnet.plotting import pictures
-from mlnet.plotting.progress_figure import ProgressFigure
 from mlnet.structure import Structure
-
-
-@pytest.fixture
-def views(monkeypatch):
-    made = []
-
-    class View(ProgressFigure):
-        def __init__(self, *args, **kwargs):
-            made.append(self)
-            super().__init__(*args, **kwargs)
-
-    monkeypatch.setattr(pictures, "ProgressFigure", View)
-    return made
 
 
 def monitor(**given):
@@ -90,32 +76,42 @@ def test_groups_share_a_panel():
     assert [panel.is_logarithmic for panel in loop._board.panels] == [False, True]
 
 
-def test_without_a_display_the_file_has_the_last_state(tmp_path, capsys, views):
-    def loop():
-        own = monitor()
-        groupSubPlot(own, "Loss", ["TrainingLoss", "ValidationLoss"])
-        for iteration in range(1, 6):
-            recordMetrics(own, iteration, TrainingLoss=1 / iteration)
-            updateInfo(own, Epoch=f"{iteration} of 5", LearnRate=0.01)
+def run_to_its_end():
+    own = monitor()
+    groupSubPlot(own, "Loss", ["TrainingLoss", "ValidationLoss"])
+    for iteration in range(1, 6):
+        recordMetrics(own, iteration, TrainingLoss=1 / iteration)
+        updateInfo(own, Epoch=f"{iteration} of 5", LearnRate=0.01)
 
-    loop()
+
+def test_the_picture_has_the_last_state(views):
+    run_to_its_end()
     gc.collect()
-    path = tmp_path / "training-progress.png"
-    assert path.is_file() and capsys.readouterr().out == f"Training progress: {path}\n"
     (view,) = views
     assert view.axes[0].lines[0].get_ydata().tolist() == [1 / n for n in range(1, 6)]
     rows = dict(zip(view.names.get_text().split("\n"), view.values.get_text().split("\n"), strict=True))
     assert (rows["Epoch"], rows["LearnRate"], rows["Status"]) == ("5 of 5", "0.0100", "Running")
 
 
-def test_a_finished_loop_is_drawn_at_once(tmp_path, views):
+def test_without_a_display_the_file_has_the_last_state(tmp_path, capsys):
+    run_to_its_end()
+    gc.collect()
+    path = tmp_path / "training-progress.html"
+    assert capsys.readouterr().out == f"Training progress: {path}\n"
+    text = path.read_text()
+    assert ">5 of 5<" in text and 'http-equiv="refresh"' not in text
+
+
+def test_a_finished_loop_is_drawn_at_once(tmp_path):
+    path = tmp_path / "training-progress.html"
     loop = monitor()
     recordMetrics(loop, 1, Score=1)
-    assert not views
+    first = path.read_text()
+    assert ">0 %<" in first and 'http-equiv="refresh"' in first
     loop.Progress = 99
-    assert not views
+    assert path.read_text() == first, "it is too early for another drawing"
     loop.Progress = 100
-    assert (tmp_path / "training-progress.png").is_file()
+    assert ">100 %<" in path.read_text()
 
 
 def test_an_invisible_monitor_draws_nothing(tmp_path, views):

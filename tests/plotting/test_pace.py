@@ -4,7 +4,6 @@ import pytest
 
 from mlnet.plotting.pace import Pace
 from mlnet.plotting.pictures import BoardPicture
-from mlnet.training.board import Board, Curve, Panel
 
 
 def draw_for(pace, clock, seconds):
@@ -42,24 +41,23 @@ def test_a_drawing_that_fails_is_followed_by_a_pause(clock):
 
 
 class Surface:
-    """Counts what is asked of it; presenting takes ``cost`` seconds."""
+    """Counts what is asked of it; opening takes five seconds, drawing ``cost`` seconds."""
 
-    with_button = False
+    def __init__(self, clock, cost=0.0):
+        self.clock, self.cost = clock, cost
+        self.opened, self.times, self.polls, self.is_closed = 0, [], [], False
 
-    def __init__(self, clock, *, is_live, cost=0.0):
-        self.clock, self.is_live, self.cost = clock, is_live, cost
-        self.times, self.polls, self.is_closed = [], [], False
+    def open(self):
+        self.clock.now += 5
+        self.opened += 1
 
-    def open(self, size):
-        from mlnet.figures import new_figure
-
-        return new_figure(size)
-
-    def present(self, figure):
+    def draw(self):
+        assert self.opened == 1
         self.clock.now += self.cost
         self.times.append(self.clock.now)
 
-    def poll(self, figure):
+    def poll(self):
+        assert self.opened == 1
         self.polls.append(self.clock.now)
         return True
 
@@ -67,52 +65,43 @@ class Surface:
         self.is_closed = True
 
 
-def board():
-    return Board("Training", "Iteration", [Panel("Loss", [Curve("TrainingLoss", "training")])])
-
-
-def run(picture, progress, clock, iterations, seconds):
-    for iteration in range(1, iterations + 1):
+def run(picture, clock, iterations, seconds):
+    for _ in range(iterations):
         clock.now += seconds
-        progress.panels[0].curves[0].add(iteration, 1.0)
         picture.update()
 
 
-def test_a_live_picture_opens_at_once_and_is_drawn_twice_a_second(clock):
-    progress, surface = board(), Surface(clock, is_live=True)
-    picture = BoardPicture(progress, surface, clock)
+def test_a_picture_opens_at_once_and_is_drawn_twice_a_second(clock):
+    surface = Surface(clock)
+    picture = BoardPicture(surface, clock)
     picture.update()
     assert len(surface.times) == 1
-    run(picture, progress, clock, 1000, 0.01)
+    run(picture, clock, 1000, 0.01)
     pauses = [later - earlier for earlier, later in zip(surface.times, surface.times[1:], strict=False)]
     assert len(surface.times) == pytest.approx(20, abs=2) and min(pauses) >= 0.5
     assert len(surface.polls) == pytest.approx(100, rel=0.15), "buttons are looked at ten times a second"
 
 
 def test_drawing_takes_less_than_two_percent(clock):
-    progress, surface = board(), Surface(clock, is_live=True, cost=0.05)
-    picture = BoardPicture(progress, surface, clock)
+    surface = Surface(clock, cost=0.05)
+    picture = BoardPicture(surface, clock)
     start = clock.now
-    run(picture, progress, clock, 5000, 0.02)
+    run(picture, clock, 5000, 0.02)
     assert 0.008 < 0.05 * len(surface.times) / (clock.now - start) < 0.015
 
 
-def test_a_file_waits_and_is_drawn_at_the_end(clock):
-    progress, surface = board(), Surface(clock, is_live=False)
-    picture = BoardPicture(progress, surface, clock)
-    run(picture, progress, clock, 10, 0.1)
-    assert not surface.times, "a short training draws only its end"
+def test_the_end_is_drawn_once(clock):
+    surface = Surface(clock)
+    picture = BoardPicture(surface, clock)
+    run(picture, clock, 4, 0.1)
+    assert len(surface.times) == 1
     picture.close()
-    assert len(surface.times) == 1 and surface.is_closed
-    run(picture, progress, clock, 1, 0.1)
-    picture.flush()
-    assert len(surface.times) == 2
+    assert len(surface.times) == 2 and surface.is_closed
     picture.flush()
     assert len(surface.times) == 2, "nothing is new"
 
 
-def test_a_file_of_a_long_training_is_drawn_meanwhile(clock):
-    progress, surface = board(), Surface(clock, is_live=False)
-    picture = BoardPicture(progress, surface, clock)
-    run(picture, progress, clock, 900, 0.1)
-    assert len(surface.times) > 10
+def test_what_was_never_drawn_is_drawn_at_the_end(clock):
+    surface = Surface(clock)
+    BoardPicture(surface, clock).close()
+    assert len(surface.times) == surface.opened == 1 and not surface.polls

@@ -1,8 +1,8 @@
 """Plots='training-progress': a file, a cell or a window; the stop button; and never an error."""
 
 import sys
-from pathlib import Path
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -22,7 +22,6 @@ from mlnet import (
     trainNetwork,
 )
 from mlnet.plotting import pictures, surfaces
-from mlnet.plotting.progress_figure import ProgressFigure
 from mlnet.training.board import Board
 
 random = np.random.default_rng(0)
@@ -46,30 +45,16 @@ def train(nargout=1, **given):
     return trainNetwork(X, Y, layers(), trainingOptions("sgdm", **options), nargout=nargout)
 
 
-@pytest.fixture
-def views(monkeypatch):
-    """Return the figures that are made, in their order."""
-    made = []
-
-    class View(ProgressFigure):
-        def __init__(self, *args, **kwargs):
-            made.append(self)
-            super().__init__(*args, **kwargs)
-
-    monkeypatch.setattr(pictures, "ProgressFigure", View)
-    return made
-
-
 def texts(view):
     return dict(zip(view.names.get_text().split("\n"), view.values.get_text().split("\n"), strict=True))
 
 
 def test_without_a_display_a_file_is_written_and_named(tmp_path, capsys):
     train()
-    path = tmp_path / "training-progress.png"
-    assert pyplot.imread(path).shape == (600, 1100, 4)
+    path = tmp_path / "training-progress.html"
+    assert "Max epochs completed" in path.read_text()
     assert capsys.readouterr().out == f"Training progress: {path}\n"
-    assert [each.name for each in tmp_path.iterdir()] == ["training-progress.png"], "no part of a file is left"
+    assert [each.name for each in tmp_path.iterdir()] == ["training-progress.html"], "no part of a file is left"
 
 
 def test_where_the_folder_is_read_only_the_file_is_among_the_temporary_ones(tmp_path, monkeypatch, capsys):
@@ -78,7 +63,7 @@ def test_where_the_folder_is_read_only_the_file_is_among_the_temporary_ones(tmp_
     monkeypatch.setattr(surfaces.os, "access", lambda path, mode: False)
     monkeypatch.setattr(surfaces.tempfile, "gettempdir", lambda: str(elsewhere))
     train()
-    assert (elsewhere / "training-progress.png").is_file()
+    assert (elsewhere / "training-progress.html").is_file()
     assert str(elsewhere) in capsys.readouterr().out
 
 
@@ -171,25 +156,31 @@ def test_a_window_system_that_fails_gives_a_file(windows, monkeypatch, tmp_path)
 
     monkeypatch.setattr(pyplot, "figure", fail)
     train()
-    assert (tmp_path / "training-progress.png").is_file()
+    assert (tmp_path / "training-progress.html").is_file()
 
 
 def test_in_a_notebook_one_cell_is_replaced(monkeypatch, tmp_path, capsys):
     shown, replaced = [], []
-    handle = SimpleNamespace(update=replaced.append)
 
-    def display(image, display_id):
-        assert display_id is True
-        shown.append(image)
-        return handle
+    class Handle:
+        def update(self, forms, *, raw):
+            replaced.append(forms)
+
+    def display(forms, *, raw, display_id):
+        assert raw is display_id is True
+        shown.append(forms)
+        return Handle()
 
     shell = SimpleNamespace(kernel=object())
-    module = SimpleNamespace(display=display, Image=lambda data, format: (format, data))
+    module = SimpleNamespace(display=display)
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell, display=module))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     train()
     assert len(shown) == 1 and replaced, "opened once, and drawn again at the end"
-    assert all(kind == "png" and data.startswith(b"\x89PNG") for kind, data in shown + replaced)
+    assert all(set(forms) == {"image/svg+xml", "text/plain"} for forms in shown + replaced)
+    drawings = [ElementTree.fromstring(forms["image/svg+xml"]) for forms in shown + replaced]
+    texts = [[each.text for each in drawing.iter() if each.text] for drawing in drawings]
+    assert "1 of 12" in texts[0] and "12 of 12" in texts[-1] and "Max epochs completed" in texts[-1]
     assert not list(tmp_path.iterdir()) and capsys.readouterr().out == ""
 
 
@@ -198,22 +189,24 @@ def test_the_shell_of_a_terminal_is_no_notebook(monkeypatch):
     assert not surfaces.in_notebook()
 
 
-def test_without_matplotlib_training_goes_on_and_says_so_once(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+@pytest.mark.parametrize("display", ["", ":0"])
+def test_matplotlib_is_not_needed(display, monkeypatch, tmp_path):
+    monkeypatch.setenv("DISPLAY", display)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.setitem(sys.modules, name, None)
     train()
-    train()
-    line = "The progress is not drawn. A picture of it needs matplotlib: pip install matplotlib\n"
-    assert capsys.readouterr().out == line
+    assert "Max epochs completed" in (tmp_path / "training-progress.html").read_text()
 
 
-def test_a_picture_that_fails_does_not_end_training(monkeypatch, capsys, tmp_path):
-    def fail(path, content):
+def test_a_picture_that_fails_does_not_end_training(monkeypatch, capsys):
+    def fail(self, *args, **kwargs):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(surfaces.figures, "write_atomically", fail)
-    _, info = train(nargout=2)
-    assert len(info.TrainingLoss) == 12
-    assert capsys.readouterr().out == "The progress is not drawn. OSError: No space left on device\n"
+    monkeypatch.setattr(surfaces.Path, "write_text", fail)
+    for _ in range(2):
+        _, info = train(nargout=2)
+        assert len(info.TrainingLoss) == 12
+    assert capsys.readouterr().out == "The progress is not drawn. OSError: No space left on device\n", "said once"
 
 
 def test_an_error_of_training_is_drawn_and_raised(views):
@@ -228,7 +221,7 @@ def test_other_threads_get_a_file(windows, tmp_path):
     thread = threading.Thread(target=train)
     thread.start()
     thread.join()
-    assert (tmp_path / "training-progress.png").is_file() and windows.FigureManager.shown == 0
+    assert (tmp_path / "training-progress.html").is_file() and windows.FigureManager.shown == 0
 
 
 def test_no_picture_without_the_option(monkeypatch, tmp_path):
@@ -250,16 +243,22 @@ def test_sequences_in_pieces_have_no_known_end(views):
     assert texts(views[0])["Iteration"] == str(len(info.TrainingLoss)) == "6"
 
 
-def test_files_are_replaced_in_one_step(tmp_path, monkeypatch):
-    from mlnet.figures import write_atomically
-
-    path = tmp_path / "a.png"
-    write_atomically(path, b"old")
+def test_files_are_replaced_in_one_step(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "training-progress.html"
+    path.write_text("old")
 
     def fail(self, target):
+        assert "</html>" in self.read_text()
         raise OSError
 
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError):
-        write_atomically(path, b"new")
-    assert path.read_bytes() == b"old" and [each.name for each in tmp_path.iterdir()] == ["a.png"]
+    monkeypatch.setattr(surfaces.Path, "replace", fail)
+    train()
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert "The progress is not drawn. OSError" in capsys.readouterr().out
+
+
+def test_a_page_is_read_again_until_training_is_over(tmp_path):
+    path, pages = tmp_path / "training-progress.html", []
+    train(OutputFcn=lambda info: pages.append(path.read_text()) if info.State == "iteration" else None)
+    again = 'http-equiv="refresh"'
+    assert all(again in text for text in pages) and again not in path.read_text()
