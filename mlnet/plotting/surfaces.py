@@ -45,15 +45,17 @@ class Window:
         figure.canvas.mpl_connect("close_event", self._closed)
 
     def open(self) -> None:
-        """Show the window without taking over the program; the first drawing takes longer than all others."""
+        """Show the window without taking over the program, and let it find its size and draw itself for that."""
         self._figure.show()
         self._view = ProgressFigure(self._figure, self._board, with_button=True)
         self._view.draw()
+        self._figure.canvas.flush_events()
 
     def draw(self) -> None:
         """Draw, and let the window system bring the drawing to the screen."""
-        self._view.draw()
-        self._figure.canvas.flush_events()
+        if self._is_open:
+            self._view.draw()
+            self._figure.canvas.flush_events()
 
     def poll(self) -> bool:
         """Let the window system pass on clicks."""

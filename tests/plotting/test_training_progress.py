@@ -1,6 +1,7 @@
 """Plots='training-progress': a file, a cell or a window; the stop button; and never an error."""
 
 import sys
+import time
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -21,7 +22,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.plotting import pictures, surfaces
+from mlnet.plotting import pace, pictures, surfaces
 from mlnet.training.board import Board
 
 random = np.random.default_rng(0)
@@ -142,6 +143,21 @@ def test_a_closed_window_does_not_stop_training(windows, views, monkeypatch):
     _, info = train(nargout=2)
     assert len(info.TrainingLoss) == 12
     assert windows.FigureCanvas.passed_on == 1, "a closed window is left alone"
+
+
+def test_a_window_finds_its_size_when_it_opens(windows, views, monkeypatch):
+    def resize(canvas):
+        if windows.FigureCanvas.passed_on == 1:
+            time.sleep(0.2)  # a whole drawing; if it counted, a pause of 4 seconds would follow
+
+    def is_drawn_again(info):
+        time.sleep(0.05)
+        return len(views) == 1 and len(views[0].axes[0].lines[0].get_xdata()) > 1
+
+    monkeypatch.setattr(windows.FigureCanvas, "on_events", staticmethod(resize))
+    monkeypatch.setattr(pace, "SHARE", 20)
+    _, info = train(nargout=2, MaxEpochs=10, OutputFcn=is_drawn_again)
+    assert 5 < len(info.TrainingLoss) < 40, "drawn again while training"
 
 
 def test_windows_of_two_trainings_are_two(windows):
