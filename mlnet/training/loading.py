@@ -85,3 +85,20 @@ class Loader:
             if not isinstance(part, SequencePredictors):
                 part.generator = np.random.default_rng([self.seed, epoch, start, number])
         return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)
+
+
+def read_once(data: DataSet, size: int) -> None:
+    """Read data that come from a datastore, so that what cannot be read is said before training and not during it.
+
+    Raises
+    ------
+    DataError
+        With the name of the observation.
+    """
+    if rows_of(data.predictors) is None:
+        return
+    count = len(data.predictors)
+    for start in range(0, count, size):
+        index = slice(start, min(start + size, count))
+        data.predictors.batch(index)
+        data.targets.batch(index)

@@ -23,6 +23,7 @@ from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
 from mlnet.training.data_forms import DataForms
 from mlnet.training.full_batch import FullBatchTrainer
 from mlnet.training.judging import CRITERION
+from mlnet.training.loading import read_once
 from mlnet.training.loop import Trainer
 from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions, check_supported
@@ -149,6 +150,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         if responses is None and is_table(predictors) and is_table(X):
             responses = Y  # the names of the columns
         validation, _ = data_set(network, *forms(predictors, responses, where), where)
+        read_once(validation, options.MiniBatchSize)
 
     if options.Verbose and found is None:
         print("Training on single CPU.", flush=True)

@@ -187,6 +187,14 @@ def test_what_is_wrong_is_said_before_the_first_iteration(folder, tmp_path):
     refused(r"ValidationData: Y: needs classes out of \['a', 'b'\], but has also 'c'", imds,
             ValidationData=datastore(tmp_path / "more"))  # fmt: skip
     refused("Y: needs as many classes as the network puts out", imds, network=layers(count=3))
+    classes(tmp_path / "half", {"a": 9, "b": 9})
+    last = tmp_path / "half" / "b" / "8.png"
+    last.write_bytes(last.read_bytes()[:40])
+    refused("half/b/8.png: the file is no image, or damaged or incomplete", imds,
+            ValidationData=datastore(tmp_path / "half"), MiniBatchSize=4)  # fmt: skip
+    save(last, noise(1, (6, 6)))
+    refused("ValidationData: X: .*half/b/8.png: the images are of size 6x6x1", imds,
+            ValidationData=datastore(tmp_path / "half"))  # fmt: skip
     assert not begun
     whole = (folder / "b" / "3.png").read_bytes()
     (folder / "b" / "3.png").write_bytes(whole[:40])
