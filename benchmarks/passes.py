@@ -1,9 +1,11 @@
-"""The pass over the training data that ends a training, beside a prediction of the same data.
+"""The pass over the training data that ends a training, beside other passes over the same data.
 
     python benchmarks/passes.py [--rounds 5] [--engine none|auto]
 
-Both read the data in mini-batches of 128 and run the layers forward; the pass stops at the last normalization layer and
-adds up moments. The passes take turns; the table shows medians, of the exact pass too, which is one for each layer.
+All read the data in mini-batches of 128 and run the layers forward: a prediction, the forward half of an epoch of
+training, the pass for the statistics, which stops at the last normalization layer and adds up moments, and the exact
+one, which is a pass for each normalization layer. They take turns; the table shows medians and the ratios of the third
+to the first and to the second.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from networks import WORKLOADS, Workload, data
 
 import mlnet
 from mlnet.engines.select import select_engine
+from mlnet.network.compile import training_program
 from mlnet.network.resolve import resolve
 from mlnet.randomness import spawn_generators
 from mlnet.training.loop import Trainer
@@ -47,8 +50,15 @@ def passes(workload: Workload, acceleration: str) -> dict[str, Callable[[], Any]
             yield training.predictors.batch(slice(start, start + 128)), None
 
     values = trainer.values()
+    plan = engine.plan(engine.fuse(training_program(network)))
+
+    def forward() -> None:
+        for batch, lengths in batches():
+            plan.forward(batch, values, generators.dropout, lengths=lengths)
+
     return {
         "predict": lambda: mlnet.predict(net, x, MiniBatchSize=128, Acceleration=acceleration),
+        "forward": forward,
         "statistics": lambda: population_statistics(network, engine, values, batches),
         "exact": lambda: exact_population_statistics(network, engine, values, batches),
     }
@@ -60,7 +70,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engine", choices=("none", "auto"), default="auto", help="value of Acceleration")
     arguments = parser.parse_args()
-    print(f"{'milliseconds':<19}{'predict':>12}{'statistics':>12}{'exact':>12}{'ratio':>8}")
+    titles = ("predict", "forward", "statistics", "exact")
+    print(f"{'milliseconds':<19}" + "".join(f"{title:>12}" for title in titles) + "   ratios")
     for name, make in WORKLOADS.items():
         functions = passes(make(), arguments.engine)
         times: dict[str, list[float]] = {key: [] for key in functions}
@@ -70,9 +81,12 @@ def main() -> None:
                 function()
                 if number:  # the first one warms up
                     times[key].append(time.perf_counter() - start)
-        ratio = statistics.median(a / b for a, b in zip(times["statistics"], times["predict"], strict=True))
+        ratios = [
+            statistics.median(a / b for a, b in zip(times["statistics"], times[other], strict=True))
+            for other in ("predict", "forward")
+        ]
         cells = "".join(f"{1000 * statistics.median(values):>12.1f}" for values in times.values())
-        print(f"{name:<19}{cells}{ratio:>8.2f}", flush=True)
+        print(f"{name:<19}{cells}   {ratios[0]:.2f} {ratios[1]:.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
     python benchmarks/reading.py [--images 20000] [--folder FOLDER]
 
 Each measurement is an epoch in a process of its own, from memory, and from files without and with
-DispatchInBackground. The hidden share is the reading time of which training did not wait for the result.
+DispatchInBackground. The hidden share is how much of the seconds that files take more than memory the background takes
+back: (files - background) / (files - memory). What reading and training compute for at the same time on all cores cannot
+be hidden; without idle cores, or while Python's lock is held, the share is small or negative. The waiting column has the
+seconds in which training waited for a mini-batch.
 """
 
 from __future__ import annotations
@@ -98,13 +101,16 @@ def main() -> None:
         folder = arguments.folder or temporary
         if not arguments.folder:
             write(Path(folder), arguments.images)
-        print(f"{'data':<12}{'seconds':>9}{'peak MB':>9}{'reading s':>11}{'hidden':>9}")
+        print(f"{'data':<12}{'seconds':>9}{'peak MB':>9}{'reading s':>11}{'waiting s':>11}")
+        seconds = {}
         for mode in ("memory", "serial", "background"):
             command = [sys.executable, __file__, "--folder", folder, "--mode", mode]
             line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            name, seconds, peak, read, waited = line.split()
-            hidden = f"{100 * (1 - float(waited) / float(read)):.1f} %" if mode == "background" else ""
-            print(f"{name:<12}{seconds:>9}{peak:>9}{read:>11}{hidden:>9}")
+            name, taken, peak, read, waited = line.split()
+            seconds[mode] = float(taken)
+            print(f"{name:<12}{taken:>9}{peak:>9}{read:>11}{waited:>11}")
+        hidden = (seconds["serial"] - seconds["background"]) / (seconds["serial"] - seconds["memory"])
+        print(f"hidden: {100 * hidden:.0f} %")
 
 
 if __name__ == "__main__":

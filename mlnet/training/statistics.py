@@ -188,8 +188,8 @@ def population_statistics(
     One pass with the final parameters and without dropout. The input of a layer is what the layers below put out in
     that pass, in which normalizations are by the mini-batch, as in training. Second moments are divided by the count.
     """
-    plan = engine.plan(statistics_program(network), is_training=False)
-    return _one_pass(plan, population_nodes(network, plan), values, batches)
+    plan = engine.plan(engine.fuse(statistics_program(network)), is_training=False)
+    return _one_pass(network, plan, population_nodes(network, plan), values, batches)
 
 
 def exact_population_statistics(
@@ -202,28 +202,37 @@ def exact_population_statistics(
     result: dict[Key, np.ndarray] = {}
     fixed: set[str] = set()
     while True:
-        plan = engine.plan(statistics_program(network, fixed), is_training=False)
+        plan = engine.plan(engine.fuse(statistics_program(network, fixed)), is_training=False)
         nodes = population_nodes(network, plan)
         number = next((number for number, (_, layer) in nodes.items() if layer.Name not in fixed), None)
         if number is None:
             return result
-        found = _one_pass(plan, {number: nodes[number]}, {**values, **result}, batches)
+        found = _one_pass(network, plan, {number: nodes[number]}, {**values, **result}, batches)
         result.update({key: value.astype(np.float32) for key, value in found.items()})  # as the network keeps them
         fixed.add(nodes[number][1].Name)
 
 
 def _one_pass(
-    plan: StepPlan, nodes: dict[int, tuple[int, PopulationLayer]], values: dict[Key, np.ndarray], batches: Batches
+    network: Resolved,
+    plan: StepPlan,
+    nodes: dict[int, tuple[int, PopulationLayer]],
+    values: dict[Key, np.ndarray],
+    batches: Batches,
 ) -> dict[Key, np.ndarray]:
     """Return the states of the layers of ``nodes``, from the moments that their operations save."""
     if not nodes:
         return {}
     moments = {number: Moments() for number in nodes}
+    has_sequences = any(layer.size().is_sequence for layer in network.input_layers)
     for x, lengths in batches():
         plan.forward(x, values, last=max(nodes), lengths=lengths)
-        for number, (_, layer) in nodes.items():
-            saved = plan.saved[number]
-            count = plan.values[plan.program.first_values[number]].size // saved.mean.size
+        observations = len(x[0] if isinstance(x, tuple) else x)
+        for number, (index, layer) in nodes.items():
+            saved, size = plan.saved[number], network.input_size(index)
+            if has_sequences:
+                count = plan.values[plan.program.first_values[number]].size // saved.mean.size
+            else:  # without a look at the values, which an engine may keep in other layouts
+                count = observations * size.count // size.channels
             moments[number].add(count, saved.mean, getattr(saved, layer.spread_field))
     result: dict[Key, np.ndarray] = {}
     for number, (_, layer) in nodes.items():

@@ -99,8 +99,6 @@ class Compiled:
         node = self._program.nodes[number]
         if number in self.by_numpy:
             return self._by_numpy(NumpyNode, node, self.by_numpy[number])
-        if node.operation == "batch_normalization" and not self._is_training:
-            return self._by_numpy(NumpyNode, node, "statistics of the training set are in double precision")
         rectified = node.operation.startswith(PREFIX)
         builder = BUILDERS.get(node.operation.removeprefix(PREFIX))
         if builder is None:
