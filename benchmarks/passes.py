@@ -4,8 +4,8 @@
 
 All read the data in mini-batches of 128 and run the layers forward: a prediction, the forward half of an epoch of
 training, the pass for the statistics, which stops at the last normalization layer and adds up moments, and the exact
-one, which is a pass for each normalization layer. They take turns; the table shows medians and the ratios of the third
-to the first and to the second.
+one, which is a pass for each normalization layer. They take turns; the table shows medians and the ratios of the
+third to the first and to the second.
 """
 
 from __future__ import annotations

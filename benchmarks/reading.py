@@ -4,9 +4,9 @@
 
 Each measurement is an epoch in a process of its own, from memory, and from files without and with
 DispatchInBackground. The hidden share is how much of the seconds that files take more than memory the background takes
-back: (files - background) / (files - memory). What reading and training compute for at the same time on all cores cannot
-be hidden; without idle cores, or while Python's lock is held, the share is small or negative. The waiting column has the
-seconds in which training waited for a mini-batch.
+back: (files - background) / (files - memory). What all cores compute at the same time cannot be hidden; without idle
+cores, or while Python's lock is held, the share is small or negative. The waiting column has the seconds in which
+training waited for a mini-batch.
 """
 
 from __future__ import annotations
