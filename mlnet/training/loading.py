@@ -18,6 +18,8 @@ from mlnet.training.validation import DataSet
 
 _AHEAD = 3
 """Mini-batches that are read before they are needed."""
+_AT_ONCE = 32
+"""Observations that `read_once` reads together."""
 
 
 class Loaded(NamedTuple):
@@ -87,7 +89,7 @@ class Loader:
         return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)
 
 
-def read_once(data: DataSet, size: int) -> None:
+def read_once(data: DataSet) -> None:
     """Read data that come from a datastore, so that what cannot be read is said before training and not during it.
 
     Raises
@@ -98,7 +100,7 @@ def read_once(data: DataSet, size: int) -> None:
     if rows_of(data.predictors) is None:
         return
     count = len(data.predictors)
-    for start in range(0, count, size):
-        index = slice(start, min(start + size, count))
+    for start in range(0, count, _AT_ONCE):
+        index = slice(start, min(start + _AT_ONCE, count))
         data.predictors.batch(index)
         data.targets.batch(index)

@@ -150,7 +150,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         if responses is None and is_table(predictors) and is_table(X):
             responses = Y  # the names of the columns
         validation, _ = data_set(network, *forms(predictors, responses, where), where)
-        read_once(validation, options.MiniBatchSize)
+        read_once(validation)
 
     if options.Verbose and found is None:
         print("Training on single CPU.", flush=True)
