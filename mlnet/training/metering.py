@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.errors import OptionError, nearest
+from mlnet.errors import OptionError
 from mlnet.layers.output import OutputLayer
 from mlnet.rules import is_empty
 from mlnet.training.counting import Count, new_count
-from mlnet.training.metrics import BY_NAME, Metric, as_metrics
+from mlnet.training.metrics import BY_NAME, Metric, named_metrics, objective_name
 
 
 class Result(NamedTuple):
@@ -38,14 +38,10 @@ class Meters:
 
     def __init__(self, given: Any, layer: OutputLayer) -> None:
         self._built_in = layer.metric
-        self._metrics: dict[str, Any] = {}
-        for number, metric in enumerate(as_metrics(given), start=1):
-            name = _name(metric, number)
-            if name in self._metrics or name == "Loss":
-                raise OptionError(f"trainNetwork: Metrics: two metrics are named '{name}'. Give one another Name.")
+        self._metrics = named_metrics(given)
+        for metric in self._metrics.values():
             if isinstance(metric, Metric):
                 _check(metric, layer)
-            self._metrics[name] = metric
 
     @property
     def names(self) -> list[str]:
@@ -72,15 +68,7 @@ class Meters:
         OptionError
             Where there is no metric of that name.
         """
-        known = {each.lower(): each for each in ["loss", self._built_in, *self._metrics]}
-        for each, metric in self._metrics.items():
-            known |= {short: each for short, kind in BY_NAME.items() if isinstance(metric, kind)}
-        if name.lower() not in known:
-            raise OptionError(
-                f"trainNetwork: ObjectiveMetricName: needs 'loss' or the name of one of Metrics, but got '{name}'."
-                f"{nearest(name, known.values())}"
-            )
-        found = known[name.lower()]
+        found = objective_name(name, self._metrics, [self._built_in])
         metric = self._metrics.get(found)
         if isinstance(metric, Metric):
             return found, bool(metric.Maximize)
@@ -140,13 +128,6 @@ class Average:
         """Return loss and metrics of everything that was taken in."""
         loss, metric = (np.array(self._results) * self._weights).sum(axis=0) / np.sum(self._weights, axis=0)
         return self._counts.result(Result(float(loss), float(metric if self._is_classification else math.sqrt(metric))))
-
-
-def _name(metric: Any, number: int) -> str:
-    name = metric.Name if isinstance(metric, Metric) else getattr(metric, "__name__", "")
-    if isinstance(metric, Metric) and not name.isidentifier():
-        raise OptionError(f"trainNetwork: Metrics: needs metrics whose Name is a name of a field, but got '{name}'.")
-    return name if name.isidentifier() else f"Metric{number}"
 
 
 def _check(metric: Metric, layer: OutputLayer) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+from mlnet.errors import OptionError, nearest
 from mlnet.options import Declared, Derived, Group, Option, Table, constructs
 from mlnet.rules import EMPTY, Refused, Rule, choice, either, empty, integer, is_empty, number, text
 
@@ -268,6 +269,8 @@ BY_NAME: dict[str, type[Metric]] = {
     "rsquared": RSquaredMetric,
 }
 _NAME = choice(*BY_NAME)
+BUILT_IN = ("Accuracy", "RMSE")
+"""Metrics that training always has: the first for classes, the second for responses."""
 
 
 def _one(value: Any) -> Any:
@@ -301,3 +304,49 @@ def as_metrics(value: Any) -> list[Metric | Callable[..., Any]]:
     """Return what Metrics holds as a list of metrics and functions."""
     given = value if isinstance(value, list) else [] if is_empty(value) else [value]
     return [BY_NAME[each]() if isinstance(each, str) else each for each in given]
+
+
+def named_metrics(value: Any, where: str = "trainNetwork") -> dict[str, Metric | Callable[..., Any]]:
+    """Return what Metrics holds by name; functions without a name are 'Metric1' and so on by their place.
+
+    Raises
+    ------
+    OptionError
+        Where a name cannot be that of a field, or two metrics have the same.
+    """
+    found: dict[str, Metric | Callable[..., Any]] = {}
+    for number, metric in enumerate(as_metrics(value), start=1):
+        name = metric.Name if isinstance(metric, Metric) else getattr(metric, "__name__", "")
+        if not name.isidentifier():
+            if isinstance(metric, Metric):
+                raise OptionError(f"{where}: Metrics: needs metrics whose Name is a name of a field, but got '{name}'.")
+            name = f"Metric{number}"
+        if name in found or name == "Loss":
+            raise OptionError(f"{where}: Metrics: two metrics are named '{name}'. Give one another Name.")
+        found[name] = metric
+    return found
+
+
+def objective_name(
+    wanted: str, named: Mapping[str, Metric | Callable[..., Any]], built_in: Iterable[str], where: str = "trainNetwork"
+) -> str:
+    """Return what ObjectiveMetricName means: 'loss', a metric that training always has, or one of Metrics.
+
+    Letter case does not matter, and a metric may be called by the word that Metrics takes for it.
+
+    Raises
+    ------
+    OptionError
+        Where there is no metric of that name.
+    """
+    names = list(dict.fromkeys(["loss", *built_in, *named]))
+    known = {each.lower(): each for each in names}
+    for each, metric in named.items():
+        known |= {short: each for short, kind in BY_NAME.items() if isinstance(metric, kind) and short not in known}
+    if wanted.lower() in known:
+        return known[wanted.lower()]
+    hint = nearest(wanted, known.values())
+    if wanted.lower() in BY_NAME:
+        hint = f" Add '{wanted.lower()}' to Metrics."
+    listed = ", ".join(f"'{each}'" for each in names)
+    raise OptionError(f"{where}: ObjectiveMetricName: needs one of {listed}, but got '{wanted}'.{hint}")

@@ -11,7 +11,7 @@ from mlnet.options import Declared, Option, describe, plain_default
 from mlnet.rules import is_empty
 from mlnet.storage.kinds import Kinds
 from mlnet.training import option_tables
-from mlnet.training.metrics import ClassMetric, ResponseMetric
+from mlnet.training.metrics import BUILT_IN, ClassMetric, ResponseMetric, named_metrics, objective_name
 from mlnet.training.schedules import Schedule, check_schedules
 
 
@@ -22,9 +22,11 @@ class TrainingOptions(Declared):
     is_full_batch = False
 
     def check(self) -> None:
-        """Refuse schedules that never come to their turn."""
+        """Refuse schedules that never come to their turn, metrics of one name, and objectives that are none of them."""
         if "LearnRateSchedule" in self.table.options:
             check_schedules(self.where(), self.LearnRateSchedule)
+        named = named_metrics(self.Metrics, self.where())
+        objective_name(self.ObjectiveMetricName, named, BUILT_IN, self.where())
 
 
 class TrainingOptionsSGDM(TrainingOptions):

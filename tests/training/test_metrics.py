@@ -346,3 +346,31 @@ def test_metrics_that_are_none(bad):
     assert train(X, CLASSES, CLASSIFIER, Metrics=aucMetric(NetworkOutput="out"), MaxEpochs=1)[1].TrainingAUC.shape == (
         2,
     )
+
+
+def score_of_mine(y, t):
+    return 0.0
+
+
+@pytest.mark.parametrize(
+    "options, text",
+    [
+        ({"ObjectiveMetricName": "los"}, "needs one of 'loss', 'Accuracy', 'RMSE', but got 'los'. Did you mean 'loss'"),
+        ({"ObjectiveMetricName": "fscore"}, "needs one of .*, but got 'fscore'. Add 'fscore' to Metrics"),
+        (
+            {"ObjectiveMetricName": "Top3", "Metrics": [accuracyMetric(Name="Top5"), score_of_mine, lambda y, t: 0]},
+            "needs one of 'loss', 'Accuracy', 'RMSE', 'Top5', 'score_of_mine', 'Metric3', but got 'Top3'.*'Top5'",
+        ),
+        ({"Metrics": ["auc", aucMetric()]}, "trainingOptions: Metrics: two metrics are named 'AUC'"),
+        ({"Metrics": aucMetric(Name="a b")}, "trainingOptions: Metrics: needs metrics whose Name"),
+    ],
+)
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_names_of_metrics_are_checked_when_options_are_made(solver, options, text):
+    with pytest.raises(OptionError, match=text):
+        trainingOptions(solver, **options)
+    made = trainingOptions(solver, Metrics=[score_of_mine, "auc"], ObjectiveMetricName="Score_of_mine")
+    with pytest.raises(OptionError, match="but got 'mape'"):
+        made.ObjectiveMetricName = "mape"
+    made.ObjectiveMetricName = "auc"
+    assert made.ObjectiveMetricName == "auc"
