@@ -7,8 +7,11 @@ import re
 import tempfile
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
+from mlnet.engines.program import Key
 from mlnet.errors import DataError, MlnetError, OptionError, message
 from mlnet.network.resolve import Resolved
 from mlnet.network.trained import DAGNetwork, SeriesNetwork, TrainedNetwork
@@ -17,14 +20,32 @@ from mlnet.storage.atomic import write_atomically
 from mlnet.storage.files import read
 from mlnet.storage.networks import decode, encode
 from mlnet.training.options import TrainingOptions
-from mlnet.training.snapshot import snapshot
+from mlnet.training.order import MiniBatch
+from mlnet.training.progress import Progress
 from mlnet.training.statistics import with_values
-
-if TYPE_CHECKING:
-    from mlnet.training.loop import Trainer
 
 _NAME = re.compile(r"net_checkpoint__(\d+)__(\d{4}(?:_\d\d){2}__\d\d(?:_\d\d){2})\.mat")
 _WHERE = "trainNetwork: CheckpointPath"
+
+
+class Training(Protocol):
+    """A training, as checkpoints see it."""
+
+    history: list[Progress]
+    last: MiniBatch | None
+
+    def values(self) -> dict[Key, np.ndarray]:
+        """Return the learnables as they are, and the moving statistics."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return where it stands, as plain values."""
+
+
+class Checkpoint(Protocol):
+    """What writes checkpoints."""
+
+    def __call__(self, trainer: Training, *, at_once: bool) -> None:
+        """Write one if it is time for it."""
 
 
 class Checkpoints:
@@ -50,12 +71,13 @@ class Checkpoints:
 
     def __init__(self, network: Resolved, kind: type[TrainedNetwork], options: TrainingOptions) -> None:
         self._network, self._kind = network, kind
-        self._frequency, self._unit = options.CheckpointFrequency, options.CheckpointFrequencyUnit
+        self._frequency = options.CheckpointFrequency
+        self._by_iteration = options.is_full_batch or options.CheckpointFrequencyUnit == "iteration"
         self._folder = Path(os.path.abspath(options.CheckpointPath))
         self._is_said = False
         self._check(options.CheckpointPath)
 
-    def __call__(self, trainer: Trainer, *, at_once: bool) -> None:
+    def __call__(self, trainer: Training, *, at_once: bool) -> None:
         """Write a checkpoint if it is time for one, or ``at_once``."""
         if not at_once and not self._is_time(trainer):
             return
@@ -78,15 +100,16 @@ class Checkpoints:
             raise OptionError(message(_WHERE, "a folder that can be written to", came)) from None
         encode(self._kind(self._network), _WHERE)
 
-    def _is_time(self, trainer: Trainer) -> bool:
-        assert trainer.last is not None
-        if self._unit == "iteration":
+    def _is_time(self, trainer: Training) -> bool:
+        if self._by_iteration:
             return len(trainer.history) % self._frequency == 0
-        return trainer.last.ends_epoch and trainer.last.epoch.number % self._frequency == 0
+        last = trainer.last
+        return last is not None and last.ends_epoch and last.epoch.number % self._frequency == 0
 
-    def _write(self, trainer: Trainer) -> None:
-        net = self._kind(self._network.with_layers(with_values(self._network, trainer.values())))
-        parts = mat.to_bytes({"net": encode(net, _WHERE), "training": snapshot(trainer)}, _WHERE)
+    def _write(self, trainer: Training) -> None:
+        values = {key: value.astype(np.float32) for key, value in trainer.values().items()}
+        net = self._kind(self._network.with_layers(with_values(self._network, values)))
+        parts = mat.to_bytes({"net": encode(net, _WHERE), "training": trainer.snapshot()}, _WHERE)
         name = f"net_checkpoint__{len(trainer.history)}__{datetime.now():%Y_%m_%d__%H_%M_%S}.mat"
         write_atomically(self._folder / name, lambda file: [file.write(part) for part in parts])
 

@@ -27,13 +27,16 @@ from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
+from mlnet.training import full_batch_snapshot
+from mlnet.training.checkpoints import Checkpoint
 from mlnet.training.interruption import Interruption
-from mlnet.training.judging import CRITERION, Judge
+from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.lbfgs import LBFGS, Point
 from mlnet.training.levenberg_marquardt import LevenbergMarquardt
 from mlnet.training.loading import Loader
 from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions, TrainingOptionsLM
+from mlnet.training.order import MiniBatch
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
 from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
@@ -64,13 +67,15 @@ class FullBatchTrainer:
     generators : Generators
     report : callable
         Takes the `Progress` of each iteration and returns why to stop, or ''.
+    checkpoint : callable, optional
+        Takes the trainer after each iteration, and whether a checkpoint is to be written ``at_once``.
 
     Raises
     ------
     NetworkError
         Where nothing is trained, or 'lm' gets a network that has no sum of squares as its loss.
     NotSupportedError
-        Where a network is too large for 'lm', or checkpoints are asked for.
+        Where a network is too large for 'lm'.
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class FullBatchTrainer:
         options: TrainingOptions,
         generators: Generators,
         report: Callable[[Progress], str],
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
         exact = engine_named("numpy")
@@ -89,12 +95,13 @@ class FullBatchTrainer:
         self.parameters = Parameters(network.layers, np.float64)
         self.history: list[Progress] = []
         self.output_iteration = 0
-        self._data, self._report = data, report
-        self._dropout, self._drawn = generators.dropout, generators.dropout.bit_generator.state
+        self._data, self._report, self._checkpoint = data, report, checkpoint
+        self.count = len(data.predictors)
+        self._dropout, self.drawn = generators.dropout, generators.dropout.bit_generator.state
         self._plan = StepPlan(exact, training_program(network))
         self._workspace = Workspace()
-        self._moving = MovingStatistics(network, self._plan)
-        self._loader = Loader(int(generators.augmentation.integers(2**31)), in_background=False, dtype=np.float64)
+        self.moving = MovingStatistics(network, self._plan)
+        self.loader = Loader(int(generators.augmentation.integers(2**31)), in_background=False, dtype=np.float64)
         is_whole = any(isinstance(layer, PopulationLayer) for layer in network.layers)
         self._piece = len(data.predictors) if is_whole else PIECE
         self._kept: dict[int, tuple[Any, Any, np.ndarray]] = {}
@@ -103,40 +110,72 @@ class FullBatchTrainer:
             raise NetworkError("trainNetwork: the network has no parameters to train: all LearnRateFactors are 0.")
         validator = Validator(network, exact, self.objective, validation, PIECE) if validation else None
         self._judge = Judge(options, self.objective.meters, validator)
-        if options.CheckpointPath:
-            raise NotSupportedError("trainNetwork: CheckpointPath: the solvers 'lbfgs' and 'lm' write no checkpoints.")
         is_lm = isinstance(options, TrainingOptionsLM)
         if is_lm:
             _check_least_squares(network, self.parameters)
         self.solver: LBFGS | LevenbergMarquardt = (
             LevenbergMarquardt(options, self._products) if is_lm else LBFGS(options)
         )
+        self.point: Point | None = None
+        self.last: MiniBatch | None = None
+        self.first_norm = math.nan
         self._started = time.perf_counter()
 
+    @property
+    def best(self) -> Best:
+        """The best validation so far."""
+        return self._judge.best
+
+    def go_on(self, point: Point, first_norm: float, history: list[Progress]) -> None:
+        """Go on behind an iteration of an earlier run; `mlnet.training.full_batch_snapshot` has restored the rest."""
+        self.point, self.first_norm, self.history = point, first_norm, history
+        self._place(point.place)
+        self._started -= history[-1].seconds
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return where this training stands, as plain values."""
+        return full_batch_snapshot.snapshot(self)
+
+    def restore(self, state: dict[str, Any], where: str) -> None:
+        """Go on behind a snapshot; raise `DataError` where it does not belong to this training."""
+        full_batch_snapshot.restore(self, state, where)
+
     def run(self) -> str:
-        """Train, and return why training ended. Ctrl-C lets the iteration end before it raises KeyboardInterrupt."""
+        """Train, and return why training ended.
+
+        Ctrl-C lets the iteration end and the checkpoint be written before it raises KeyboardInterrupt.
+        """
         with Interruption() as interruption, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            point = self._evaluate(self.parameters.flat_values / self._factors)
-            if not math.isfinite(point.loss):
-                raise TrainingError(f"trainNetwork: the loss is {point.loss} at the beginning. Change the values.")
-            first = float(np.linalg.norm(point.gradient))
-            for iteration in range(1, self.options.MaxIterations + 1):
-                if self._is_flat(point, first):
-                    return BY_GRADIENT
-                after = self.solver.step(point, self._evaluate)
+            if self.point is None:
+                self.point = self._evaluate(self.parameters.flat_values / self._factors)
+                self.first_norm = float(np.linalg.norm(self.point.gradient))
+            if not math.isfinite(self.point.loss):
+                raise TrainingError(f"trainNetwork: the loss is {self.point.loss} at the beginning. Change the values.")
+            while not (reason := self._reason_to_end()):
+                after = self.solver.step(self.point, self._evaluate)
                 if after is None:
+                    self._place(self.point.place)
                     return self.solver.failure
-                change = float(np.linalg.norm(after.place - point.place))
-                point = after
-                reason = self._report(self._progress(iteration, point, change))
+                change = float(np.linalg.norm(after.place - self.point.place))
+                self.point = after
+                reason = self._report(self._progress(len(self.history) + 1, after, change))
+                if self._checkpoint is not None:
+                    self._checkpoint(self, at_once=interruption.asked)
                 interruption.raise_if_asked()
                 if reason:
                     return reason
                 if self._judge.has_waited:
                     return CRITERION
-                if change <= self.options.StepTolerance:
-                    return BY_GRADIENT if self._is_flat(point, first) else BY_STEP
-        return BY_GRADIENT if self._is_flat(point, first) else BY_ITERATIONS
+        return reason
+
+    def _reason_to_end(self) -> str:
+        """Return why there is no further step from where training stands, or ''."""
+        assert self.point is not None
+        if self._is_flat(self.point):
+            return BY_GRADIENT
+        if self.history and self.history[-1].step_norm <= self.options.StepTolerance:
+            return BY_STEP
+        return BY_ITERATIONS if len(self.history) >= self.options.MaxIterations else ""
 
     def final_values(self) -> dict[Key, np.ndarray]:
         """Return the learnables and the statistics for prediction of the network that training returns."""
@@ -152,20 +191,20 @@ class FullBatchTrainer:
 
     def values(self) -> dict[Key, np.ndarray]:
         """Return the learnables as they are, and the moving statistics."""
-        return {**self.parameters.values, **self._moving.values}
+        return {**self.parameters.values, **self.moving.values}
 
     def validate(self, values: dict[Key, np.ndarray]) -> Result | None:
         """Return loss and metrics on the validation set, or None where there is none."""
         return self._judge.validate(values)
 
-    def _is_flat(self, point: Point, first: float) -> bool:
+    def _is_flat(self, point: Point) -> bool:
         norm = float(np.linalg.norm(point.gradient))
-        return norm <= self.options.GradientTolerance * max(1.0, min(abs(point.loss), first))
+        return norm <= self.options.GradientTolerance * max(1.0, min(abs(point.loss), self.first_norm))
 
     def _progress(self, iteration: int, point: Point, change: float) -> Progress:
         """Take over the parameters of a point, and return where training stands."""
         self._place(point.place)
-        self._moving.update(self._plan)
+        self.moving.update(self._plan)
         result: Result = point.record
         progress = Progress(iteration, iteration, 0.0, math.nan, *result[:2], training_more=result.more)
         progress.gradient_norm, progress.step_norm = float(np.linalg.norm(point.gradient)), change
@@ -198,7 +237,7 @@ class FullBatchTrainer:
 
     def _passes(self) -> Iterator[tuple[tuple[int, int], Result, np.ndarray, np.ndarray, Any]]:
         """Run the data forward, piece by piece."""
-        self._dropout.bit_generator.state = self._drawn
+        self._dropout.bit_generator.state = self.drawn
         for number in range(-(-len(self._data.predictors) // self._piece)):
             x, lengths, targets = self._read(number)
             z = self._plan.forward(x, self.parameters.values, self._dropout, lengths=lengths)
@@ -237,7 +276,7 @@ class FullBatchTrainer:
             return self._kept[number]
         start, count = number * self._piece, len(self._data.predictors)
         index = slice(start, min(start + self._piece, count))
-        x, lengths = self._loader.predictors(self._data, index, 1, start)
+        x, lengths = self.loader.predictors(self._data, index, 1, start)
         targets = self._data.targets.batch(index, np.float64)
         if self._piece >= count:
             self._kept[number] = x, lengths, targets

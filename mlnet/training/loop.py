@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from mlnet.errors import TrainingError
 from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
+from mlnet.training import snapshot
+from mlnet.training.checkpoints import Checkpoint
 from mlnet.training.interruption import Interruption
 from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.loading import Loaded, Loader
@@ -30,13 +32,6 @@ from mlnet.training.statistics import MovingStatistics, exact_population_statist
 from mlnet.training.validation import DataSet, Objective, Validator
 
 COMPLETED = "Max epochs completed"
-
-
-class Checkpoint(Protocol):
-    """What writes checkpoints."""
-
-    def __call__(self, trainer: Trainer, *, at_once: bool) -> None:
-        """Write one if it is time for it."""
 
 
 class Trainer:
@@ -139,6 +134,14 @@ class Trainer:
         self._mini_batches.go_on(epoch, start, piece)
         self.last = MiniBatch(epoch, start, piece, self._data, slice(0), None, False, False)
         self._started -= self.history[-1].seconds if self.history else 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return where this training stands, as plain values."""
+        return snapshot.snapshot(self)
+
+    def restore(self, state: dict[str, Any], where: str) -> None:
+        """Go on behind a snapshot; raise `DataError` where it does not belong to this training."""
+        snapshot.restore(self, state, where)
 
     def final_values(self) -> dict[Key, np.ndarray]:
         """Return the learnables and the statistics for prediction of the network that training returns."""

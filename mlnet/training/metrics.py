@@ -315,12 +315,12 @@ def named_metrics(value: Any, where: str = "trainNetwork") -> dict[str, Metric |
         Where a name cannot be that of a field, or two metrics have the same.
     """
     found: dict[str, Metric | Callable[..., Any]] = {}
-    for number, metric in enumerate(as_metrics(value), start=1):
+    for place, metric in enumerate(as_metrics(value), start=1):
         name = metric.Name if isinstance(metric, Metric) else getattr(metric, "__name__", "")
         if not name.isidentifier():
             if isinstance(metric, Metric):
                 raise OptionError(f"{where}: Metrics: needs metrics whose Name is a name of a field, but got '{name}'.")
-            name = f"Metric{number}"
+            name = f"Metric{place}"
         if name in found or name == "Loss":
             raise OptionError(f"{where}: Metrics: two metrics are named '{name}'. Give one another Name.")
         found[name] = metric

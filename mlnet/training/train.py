@@ -11,7 +11,7 @@ from mlnet.data.batch_datastore import BatchDatastore
 from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.engines.select import select_engine
-from mlnet.errors import NotSupportedError, OptionError
+from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.resolve import resolve
 from mlnet.network.trained import DAGNetwork, SeriesNetwork
@@ -29,7 +29,7 @@ from mlnet.training.metering import Meters, Result
 from mlnet.training.options import TrainingOptions, check_supported
 from mlnet.training.prepare import check_mini_batch, data_set, initialized, training_data
 from mlnet.training.reporter import Reporter
-from mlnet.training.snapshot import as_started, restore
+from mlnet.training.snapshot import as_started
 from mlnet.training.statistics import with_values
 
 
@@ -130,8 +130,6 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     found = None
     if isinstance(layers, (str, os.PathLike)):
-        if options.is_full_batch:
-            raise NotSupportedError("trainNetwork: the solvers 'lbfgs' and 'lm' do not go on from checkpoints.")
         found = find_checkpoint(layers)
         layers = found.net.to_graph() if isinstance(found.net, DAGNetwork) else found.net.Layers
     kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
@@ -167,13 +165,11 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     common = (network, engine, data, validation, options, generators, reporter)
     is_over = False
     trainer: Trainer | FullBatchTrainer
-    if options.is_full_batch:
-        trainer = FullBatchTrainer(*common)
-    else:
-        trainer = Trainer(*common, Checkpoints(network, kind, options) if options.CheckpointPath else None)
-        if found is not None:
-            _go_on(trainer, found)
-            is_over = trainer.best.waited >= options.ValidationPatience
+    checkpoints = Checkpoints(network, kind, options) if options.CheckpointPath else None
+    trainer = FullBatchTrainer(*common, checkpoints) if options.is_full_batch else Trainer(*common, checkpoints)
+    if found is not None:
+        _go_on(trainer, found)
+        is_over = trainer.best.waited >= options.ValidationPatience
     reason, final = None, None
     try:
         reason = reporter.start() or (CRITERION if is_over else trainer.run())
@@ -186,9 +182,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     return trained if nargout == 1 else (trained, _info(trainer, final))
 
 
-def _go_on(trainer: Trainer, found: Found) -> None:
+def _go_on(trainer: Trainer | FullBatchTrainer, found: Found) -> None:
     """Let a training go on from a checkpoint."""
-    restore(trainer, found.training, found.where)
+    trainer.restore(found.training, found.where)
     if trainer.options.Verbose:
         print("Training on single CPU.")
         print(f"Going on behind iteration {len(trainer.history)} from {found.path.name}.", flush=True)

@@ -14,7 +14,6 @@ from layers.catalogue import same
 from mlnet import (
     DAGNetwork,
     DataError,
-    NotSupportedError,
     OptionError,
     SeriesNetwork,
     additionLayer,
@@ -90,6 +89,9 @@ def datastore():
 
 
 def options(solver="sgdm", **more):
+    if solver in ("lbfgs", "lm"):
+        more.pop("CheckpointFrequencyUnit", None)
+        return trainingOptions(solver, **{"MaxIterations": 9, "Verbose": False, **more})
     return trainingOptions(solver, **{"MaxEpochs": 3, "MiniBatchSize": 5, "Verbose": False, **more})
 
 
@@ -121,6 +123,12 @@ CASES = [
     (recurrent, "adam", {"Shuffle": "every-epoch", "SequenceLength": 3, "MiniBatchSize": 4}),
     (recurrent, "sgdm", {}),
     (datastore, "adam", {"Shuffle": "every-epoch", "DispatchInBackground": True, "MiniBatchSize": 4}),
+    (dense, "lbfgs", {"HistorySize": 3, "OutputNetwork": "best-validation-loss", "ValidationFrequency": 2}),
+    (dense, "lbfgs", {"LineSearchMethod": "strong-wolfe", "Metrics": "fscore", "StepTolerance": 0.5}),
+    (recurrent, "lbfgs", {"LineSearchMethod": "backtracking", "MaxNumLineSearchIterations": 3}),
+    (datastore, "lbfgs", {"BatchNormalizationStatistics": "moving"}),
+    (graph, "lm", {"BatchNormalizationStatistics": "population-exact"}),
+    (datastore, "lm", {"InitialDampingFactor": 10, "MaxDampingFactor": 20}),
 ]
 
 
@@ -143,6 +151,48 @@ def test_going_on_from_any_iteration_gives_the_unbroken_network(case, solver, mo
         assert_same(net, expected)
         for name, value in vars(information).items():
             assert np.array_equal(getattr(found, name), value, equal_nan=True), name
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "lm"])
+def test_checkpoints_of_training_with_all_data(solver, tmp_path, capsys):
+    data, layers = graph()
+    more = {"MaxIterations": 7, "CheckpointPath": str(tmp_path), "CheckpointFrequency": 3}
+    rng(0)
+    trainNetwork(*data, layers, options(solver, **more))
+    assert iterations(tmp_path) == [3, 6]
+    net = load(path_of(tmp_path, 6)).net
+    assert type(net) is DAGNetwork and net.Layers[1].Weights.dtype == np.float32
+    rng(0)
+    expected, whole = trainNetwork(*data, layers, options(solver, MaxIterations=12), nargout=2)
+    found, information = trainNetwork(*data, tmp_path, options(solver, MaxIterations=12, Verbose=True), nargout=2)
+    assert_same(found, expected)
+    assert np.array_equal(information.TrainingLoss, whole.TrainingLoss)
+    assert f"Going on behind iteration 6 from {path_of(tmp_path, 6).name}." in capsys.readouterr().out
+    with pytest.raises(DataError, match="another training: .*solver.* differ"):
+        trainNetwork(*data, tmp_path, options("sgdm"))
+    with pytest.raises(DataError, match="another training: solver differ"):
+        trainNetwork(*data, tmp_path, options({"lbfgs": "lm", "lm": "lbfgs"}[solver]))
+
+
+def test_ctrl_c_writes_a_last_checkpoint_of_all_data(tmp_path):
+    data, layers = dense()
+
+    def interrupt(information):
+        if information.State == "iteration" and information.Iteration == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    rng(0)
+    expected = trainNetwork(*data, layers, options("lbfgs"))
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        rng(0)
+        with pytest.raises(KeyboardInterrupt):
+            more = {"CheckpointPath": str(tmp_path), "CheckpointFrequency": 100, "OutputFcn": interrupt}
+            trainNetwork(*data, layers, options("lbfgs", **more))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert iterations(tmp_path) == [4]
+    assert_same(trainNetwork(*data, str(tmp_path), options("lbfgs")), expected)
 
 
 def test_when_and_under_which_name_they_are_written(tmp_path):
@@ -250,13 +300,6 @@ def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path, capsys):
     shutil.copy(tmp_path / "net.mat", tmp_path / "empty" / "net_checkpoint__1__2030_01_01__00_00_00.mat")
     with pytest.raises(DataError, match="none of the 1 checkpoints in this folder can be loaded.*'training'"):
         trainNetwork(*data, str(tmp_path / "empty"), options())
-
-
-def test_training_with_all_data_has_no_checkpoints(tmp_path):
-    data, layers = dense()
-    for source, more in ((layers, {"CheckpointPath": str(tmp_path)}), (str(tmp_path), {})):
-        with pytest.raises(NotSupportedError, match="'lbfgs' and 'lm'.*checkpoints"):
-            trainNetwork(*data, source, trainingOptions("lbfgs", Verbose=False, **more))
 
 
 def test_the_folder_and_the_layers_are_checked_first(tmp_path, monkeypatch):

@@ -337,8 +337,6 @@ def test_what_the_solvers_refuse(monkeypatch):
     monkeypatch.setattr(full_batch, "LARGEST", 7)
     with pytest.raises(NotSupportedError, match="up to 7 trained parameters, but this one has 8"):
         trainNetwork(X, Y, linear(), trainingOptions("lm", Verbose=False))
-    with pytest.raises(NotSupportedError, match="write no checkpoints"):
-        small_trainer("lbfgs", CheckpointPath="somewhere")
     with pytest.raises(UnknownNameError, match="no option 'MiniBatchSize'"):
         trainingOptions("lbfgs", MiniBatchSize=3)
     with pytest.raises(OptionError, match="DampingIncreaseFactor.*above 1"):
@@ -347,3 +345,22 @@ def test_what_the_solvers_refuse(monkeypatch):
         trainNetwork(
             X, Y, linear(Weights=np.full((2, 3), 1e38)), trainingOptions("lbfgs", Verbose=False, L2Regularization=1e300)
         )
+
+
+@pytest.mark.parametrize(
+    "solver, more", [("lm", {"MaxDampingFactor": 1e-3, "InitialDampingFactor": 1e-3}), ("lbfgs", {})]
+)
+def test_where_no_step_is_found_the_network_is_that_of_the_last_one(solver, more, monkeypatch):
+    trainer = small_trainer(solver, **more)
+    step, left = trainer.solver.step, [2]
+
+    def fail_at_last(point, evaluate):
+        left[0] -= 1
+        if left[0] >= 0:
+            return step(point, evaluate)
+        evaluate(point.place + 1)  # a trial that is of no use
+        return None
+
+    monkeypatch.setattr(trainer.solver, "step", fail_at_last)
+    assert trainer.run() == trainer.solver.failure
+    np.testing.assert_array_equal(trainer.parameters.flat_values, trainer.point.place * trainer._factors)

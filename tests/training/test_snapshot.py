@@ -27,6 +27,7 @@ from mlnet import (
 from mlnet.engines.select import select_engine
 from mlnet.network.resolve import resolve
 from mlnet.randomness import spawn_generators
+from mlnet.training.full_batch import FullBatchTrainer
 from mlnet.training.loop import Trainer
 from mlnet.training.prepare import data_set, initialized, training_data
 from mlnet.training.snapshot import restore, snapshot
@@ -56,24 +57,18 @@ def recurrent():
 
 def make_trainer(case, solver, seed=0, **more):
     x, y, layers = case()
-    options = trainingOptions(
-        solver,
-        **{
-            "MaxEpochs": 4,
-            "MiniBatchSize": 7,
-            "Verbose": False,
-            "ValidationFrequency": 3,
-            "InitialLearnRate": 0.01,
-            **more,
-        },
-    )
+    all_data = {"MaxIterations": 5} if solver in ("lbfgs", "lm") else None
+    mini_batches = {"MaxEpochs": 4, "MiniBatchSize": 7, "InitialLearnRate": 0.01}
+    more = {"Verbose": False, "ValidationFrequency": 3, **(all_data or mini_batches), **more}
+    options = trainingOptions(solver, **more)
     rng(seed)
     engine = select_engine()
     data, network = training_data(resolve(layers), x, y, options)
     validation, _ = data_set(network, x[:9], y[:9], "V")
     generators = spawn_generators()
     network = initialized(network, data.predictors, options, generators.initialization)
-    return Trainer(network, engine, data, validation, options, generators, lambda progress: False)
+    kind = FullBatchTrainer if all_data else Trainer
+    return kind(network, engine, data, validation, options, generators, lambda progress: "")
 
 
 CASES = [
@@ -144,6 +139,27 @@ def test_another_training_is_refused():
     ):
         with pytest.raises(DataError, match="damaged"):
             restore(make_trainer(dense, "adam"), {**state, name: value}, "resume")
+
+
+@pytest.mark.parametrize("case, solver", [(dense, "lbfgs"), (recurrent, "lm")])
+def test_damaged_snapshots_of_all_data_change_nothing(case, solver):
+    states = []
+    trainer = make_trainer(case, solver)
+    trainer._checkpoint = lambda training, at_once: states.append(training.snapshot())
+    trainer.run()
+    state = states[-1]
+    small = {} if solver == "lm" else {"steps": state["steps"][:1]}
+    wrong = {"history": np.zeros((0, 2)), "place": np.zeros(3), "dropout": "{}", "first_norm": "x", **small}
+    for name, value in [*((each, None) for each in state if each != "parameters"), *wrong.items()]:
+        damaged = {**state, name: value}
+        if value is None:
+            del damaged[name]
+        target = make_trainer(case, solver)
+        before = target.parameters.flat_values.copy()
+        with pytest.raises(DataError, match="damaged"):
+            target.restore(damaged, "resume")
+        assert target.point is None and not target.history
+        np.testing.assert_array_equal(target.parameters.flat_values, before)
 
 
 @pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signals")
