@@ -69,7 +69,7 @@ class ArrayDatastore(DeclaredDatastore):
         """Return the observations; a table gives its columns."""
         data = self._values["A"]
         if isinstance(data, DataTable):
-            return [tuple(data._columns[name][number] for name in data.columns) for number in numbers]
+            return [tuple(_entry(data._columns[name], number) for name in data.columns) for number in numbers]
         return [(self._element(number),) for number in numbers]
 
     def gathered(self, rows: list[tuple[Any, ...]], *, single: bool) -> Any:
@@ -81,7 +81,8 @@ class ArrayDatastore(DeclaredDatastore):
             for name, part in named.items():
                 column = data._columns[name]
                 if isinstance(column, categorical):
-                    named[name] = categorical(part, categories(column))  # type: ignore[assignment]
+                    codes = [int(each.codes[0]) for each in part]
+                    named[name] = categorical.from_codes(np.array(codes), categories(column))  # type: ignore[assignment]
             return DataTable(**named) if self._values["OutputType"] == "same" else [list(row) for row in rows]
         elements = [row[0] for row in rows]
         if self._values["OutputType"] == "cell" or isinstance(data, list):
@@ -136,6 +137,11 @@ class ArrayDatastore(DeclaredDatastore):
             return data[number : number + 1]  # one label that keeps the categories of all, as in MATLAB
         is_dropped = axis == dims - 1 and dims != 2
         return data[(*[slice(None)] * axis, number if is_dropped else slice(number, number + 1))]
+
+
+def _entry(column: Any, number: int) -> Any:
+    """Return an entry of a column of a table; a label keeps the categories of all."""
+    return column[number : number + 1] if isinstance(column, categorical) else column[number]
 
 
 def _codes(element: Any, data: categorical) -> Any:

@@ -20,6 +20,15 @@ def columns_of(table: Any) -> dict[str, Any]:
     return {str(name): _column(table[name]) for name in table.columns}
 
 
+def categorical_names(table: Any) -> list[str]:
+    """Return the names of the columns that are categorical; those of texts are not."""
+    return [
+        str(name)
+        for name in table.columns
+        if isinstance(table[name], categorical) or getattr(table[name], "cat", None) is not None
+    ]
+
+
 def _column(column: Any) -> Any:
     if isinstance(column, categorical):
         return column

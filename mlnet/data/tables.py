@@ -130,7 +130,8 @@ def _features(columns: Columns, count: int | None, where: str) -> np.ndarray:
             break
         if isinstance(column, categorical):
             raise DataError(
-                f"{where}: needs numbers, but the column '{name}' has {_kind(column)}. Encode it, "
+                f"{where}: needs numbers, but the column '{name}' has {_kind(column)}. For training make a column of "
+                "texts categorical (see CategoricalInputEncoding); or encode it, "
                 f"onehotencode(tbl['{name}'], 2), and give the columns of the result in its place; or name it as the "
                 "response."
             )

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.columns import is_table
+from mlnet.data.category_encoding import Encoder
+from mlnet.data.columns import categorical_names, columns_of, is_table
 from mlnet.data.datastore import Datastore
 from mlnet.errors import DataError, OptionError
 from mlnet.labels import categorical, categories
 from mlnet.layers import general_input
+from mlnet.layers.base import Size
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.resolve import Resolved
+from mlnet.options import describe
+from mlnet.table import DataTable
 from mlnet.training.options import TrainingOptions
 
 
@@ -51,18 +55,16 @@ class DataForms:
         self._one_hot = options.CategoricalInputEncoding == "one-hot"
         self._response_encoding = options.CategoricalTargetEncoding
         self._takes_classes = isinstance(network.output_layer, ClassesOutputLayer)
-        self._encoders: dict[int, _Encoder] = {}
+        self._encoders: dict[int, Encoder] = {}
 
     def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         """Return inputs and responses (None for a datastore) in the form that networks take."""
         if is_table(x):
             if self._target != "auto" or any(labels != "auto" for labels in self._formats):
                 raise OptionError(f"{where}InputDataFormats and TargetDataFormats are for arrays, but X is a table.")
-            return x, y
+            return (self._table(x, y, where) if self._layers[0].size().format == "C" else x), y
         if isinstance(x, Datastore):
-            functions = [self._function(labels, layer, where) for labels, layer in self._inputs()]
-            functions.append(_arranger(self._target, "", f"{where}Y") if self._target != "auto" else None)
-            return (_Rearranged(x, functions) if any(functions) else x), y
+            return self._datastore(x, where), y
         if len(self._layers) == 1:
             return self._input(0, x, f"{where}X"), self._response(y, f"{where}Y")
         names = [layer.Name for layer in self._layers]
@@ -72,15 +74,68 @@ class DataForms:
             x = [self._input(number, each, f"{where}X for '{names[number]}'") for number, each in enumerate(x)]
         return x, self._response(y, f"{where}Y")
 
-    def _inputs(self) -> list[tuple[str, Any]]:
-        return list(zip(self._formats, self._layers, strict=True))
+    def _table(self, table: Any, responses: Any, where: str) -> Any:
+        """Return a table of features with numbers in place of the categories of its predictors and responses."""
+        columns, names = columns_of(table), categorical_names(table)
+        wanted = [responses] if isinstance(responses, str) else responses
+        given = [each for each in columns if each in wanted] if isinstance(wanted, (list, tuple)) else [*columns][-1:]
+        encoded = {}
+        for place, name in enumerate(columns):
+            is_response = name in given
+            if name not in names or (is_response and (self._takes_classes or self._response_encoding == "auto")):
+                continue
+            one_hot = self._response_encoding == "one-hot" if is_response else self._one_hot
+            encoder = self._encoder(_COLUMNS + place, columns[name])
+            numbers = encoder.numbers(columns[name], f"{where}X: the column '{name}'")
+            encoded[name] = list(encoder.indicators(numbers[:, np.newaxis])) if one_hot else numbers
+        return DataTable(**{**columns, **encoded}) if encoded else table
 
-    def _function(self, labels: str, layer: Any, where: str) -> Callable[[Any], Any] | None:
-        """Return what arranges one observation of a datastore."""
-        if labels == "auto":
-            return None
-        order = layer.InputFormat if isinstance(layer, general_input.InputLayer) else ""
-        return _arranger(labels, order, f"{where}X")
+    def _datastore(self, datastore: Datastore, where: str) -> Datastore:
+        """Return a datastore with its columns arranged, and with numbers in place of categories."""
+        first = datastore.rows([0])[0] if len(datastore) else ()
+        functions: list[Callable[[Any], Any] | None] = []
+        for number, (labels, layer) in enumerate(zip(self._formats, self._layers, strict=True)):
+            at = f"{where}X" if len(self._layers) == 1 else f"{where}X for '{layer.Name}'"
+            order = layer.InputFormat if isinstance(layer, general_input.InputLayer) else ""
+            arrange = None if labels == "auto" else _arranger(labels, order, at)
+            if number < len(first) and isinstance(first[number], categorical):
+                functions.append(
+                    self._coder(number, first[number], arrange, layer.size() if self._one_hot else None, at)
+                )
+            else:
+                functions.append(arrange)
+        arrange = None if self._target == "auto" else _arranger(self._target, "", f"{where}Y")
+        encodes = not self._takes_classes and self._response_encoding != "auto"
+        encodes = encodes and len(first) > len(self._layers) and isinstance(first[-1], categorical)
+        if encodes:
+            one_hot = Size("C", (1,)) if self._response_encoding == "one-hot" else None
+            functions.append(self._coder(-1, first[-1], arrange, one_hot, f"{where}Y"))
+        else:
+            functions.append(arrange)
+        return _Rearranged(datastore, functions, keeps_labels=not encodes) if any(functions) else datastore
+
+    def _coder(
+        self, number: int, first: categorical, arrange: Callable[[Any], Any] | None, one_hot: Size | None, where: str
+    ) -> Callable[[Any], Any]:
+        """Return what turns categories of one observation into numbers, or indicators for an input of a size."""
+        encoder = self._encoder(number, first)
+
+        def encode(value: Any) -> Any:
+            if not isinstance(value, categorical):
+                raise DataError(
+                    f"{where}: needs categories in every observation, as the first one has them, but got "
+                    f"{describe(value)}."
+                )
+            numbers = encoder.numbers(value, where)
+            numbers = numbers if arrange is None else arrange(numbers)
+            if one_hot is None:
+                return numbers
+            if one_hot.is_sequence:
+                return encoder.one_hot(numbers, has_rows=False)
+            spatial = len(one_hot.spatial)
+            return encoder.indicators(numbers.reshape(*numbers.shape[:spatial], -1))
+
+        return encode
 
     def _input(self, number: int, x: Any, where: str) -> Any:
         labels, layer = self._formats[number], self._layers[number]
@@ -113,48 +168,22 @@ class DataForms:
                 y = self._encoders[-1].one_hot(y, has_rows=not is_list and y.ndim == 2)
         return y
 
-    def _encoder(self, number: int, data: Any) -> _Encoder:
-        return self._encoders.setdefault(number, _Encoder(data))
+    def _encoder(self, number: int, data: Any) -> Encoder:
+        return self._encoders.setdefault(number, Encoder(data))
 
 
-class _Encoder:
-    """Turns categories into numbers; the categories are those of the first data."""
-
-    def __init__(self, data: Any) -> None:
-        parts = data if isinstance(data, (list, tuple)) else [data]
-        names = categories(parts[0])
-        if any(categories(part) != names for part in parts):
-            names = sorted({name for part in parts for name in categories(part)})
-        self._names = names
-
-    def numbers(self, data: Any, where: str) -> Any:
-        """Return the numbers of the categories, from 1; NaN where undefined."""
-        if isinstance(data, (list, tuple)):
-            return [self.numbers(part, where) for part in data]
-        unknown = [name for name in categories(data) if name not in self._names]
-        if unknown:
-            raise DataError(
-                f"{where}: needs the categories {self._names} of the training data, but has '{unknown[0]}'."
-            )
-        table = np.array([self._names.index(name) + 1 for name in categories(data)] + [np.nan])
-        return table[data.codes]
-
-    def one_hot(self, numbers: Any, *, has_rows: bool) -> Any:
-        """Return an indicator for each category in place of each channel: (N, C), or the last axis but one."""
-        if isinstance(numbers, list):
-            return [self.one_hot(each, has_rows=False) for each in numbers]
-        axis = 1 if has_rows else numbers.ndim - 2
-        moved = np.moveaxis(numbers, axis, -1)
-        known = np.where(np.isnan(moved)[..., np.newaxis], np.nan, 1.0)
-        hot = (moved[..., np.newaxis] == np.arange(1, len(self._names) + 1)) * known
-        return np.moveaxis(hot.reshape(*moved.shape[:-1], -1), -1, axis)
+_COLUMNS = 1000
+"""Where the numbers of the encoders of columns of tables begin; those of inputs count from 0."""
 
 
 class _Rearranged(Datastore):
     """A datastore whose columns are arranged; None leaves a column as it is, the last one is for the response."""
 
-    def __init__(self, source: Datastore, functions: Sequence[Callable[[Any], Any] | None]) -> None:
+    def __init__(
+        self, source: Datastore, functions: Sequence[Callable[[Any], Any] | None], *, keeps_labels: bool
+    ) -> None:
         super().__init__()
+        self._keeps_labels = keeps_labels
         self._source, self._functions = source, functions
         self.in_background, self.response_advice = source.in_background, source.response_advice
 
@@ -172,8 +201,8 @@ class _Rearranged(Datastore):
         ]
 
     def labels(self) -> categorical | None:
-        """Return the labels of the source."""
-        return self._source.labels()
+        """Return the labels of the source, where they are not encoded."""
+        return self._source.labels() if self._keeps_labels else None
 
     def classes(self) -> list[str]:
         """Return the classes of the source."""

@@ -161,7 +161,8 @@ _SHARED = (
         "CategoricalInputEncoding",
         "integer",
         choice("integer", "one-hot"),
-        "How categorical inputs become numbers.",
+        "How categorical inputs, also those of tables and datastores, become numbers: 1 to K for the K categories of "
+        "the first data, or K indicators in place of each channel.",
         Group.HIDDEN,
     ),
     _option(

@@ -48,9 +48,9 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         Images (H, W, C, N) or features (N, C), of any numeric type; fetched and converted to single precision one
         mini-batch at a time; a NumPy memory map stays on its disk.
     table : DataTable, or DataFrame of pandas
-        Rows are observations. Numeric columns are features; columns of labels have to be encoded (see
-        `onehotencode`). Images, sequences, or names of image files are one column. Columns of numeric responses give a
-        regression layer its ResponseNames.
+        Rows are observations. Numeric columns are features, categorical ones as CategoricalInputEncoding says; columns
+        of texts have to be made categorical or encoded (see `onehotencode`). Images, sequences, or names of image
+        files are one column. Columns of numeric responses give a regression layer its ResponseNames.
     Y : array
         Classes: N labels, categorical or texts, integers or bools. Images of labels for segmentation: (H, W, N) or
         (H, W, 1, N), (H, W, D, N) for 3-D images; undefined labels do not count. Responses: (N, R), or (H, W, C, N)

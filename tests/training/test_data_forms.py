@@ -10,8 +10,10 @@ from mlnet import (
     DataError,
     OptionError,
     additionLayer,
+    arrayDatastore,
     categorical,
     classificationLayer,
+    combine,
     connectLayers,
     convolution2dLayer,
     featureInputLayer,
@@ -27,8 +29,10 @@ from mlnet import (
     softmaxLayer,
     trainingOptions,
     trainNetwork,
+    transform,
 )
 from mlnet.data.datastore import Datastore
+from mlnet.table import DataTable
 
 G = np.random.default_rng(0)
 
@@ -200,6 +204,124 @@ def test_categorical_inputs():
     same((wide, more), (hot, RESPONSES), (turned, RESPONSES))
     with pytest.raises(DataError, match=r"ValidationData: X: needs the categories .* but has 'z'"):
         losses(CATEGORIES, RESPONSES, layers, ValidationData=(categorical([["z", "x"]]), RESPONSES[:1]))
+
+
+@pytest.mark.parametrize("encoding", ["integer", "one-hot"])
+def test_categorical_columns_of_tables(encoding):
+    left, right = np.array(list("bcab") * 3), np.array(list("xyyx") * 3)
+    frame = pandas.DataFrame(
+        {
+            "left": pandas.Categorical(left, ["c", "b", "a"]),
+            "number": FEATURES[:, 0],
+            "right": pandas.Categorical(right),
+            "y": RESPONSES[:, 0],
+        }
+    )
+    codes = [np.array([3 - "abc".index(each) for each in left]), np.array(["xy".index(each) + 1 for each in right])]
+    hot = [np.eye(3)[codes[0] - 1], np.eye(2)[codes[1] - 1]]
+    parts = hot if encoding == "one-hot" else [each[:, None] for each in codes]
+    plain = np.hstack([parts[0], FEATURES[:, :1], parts[1]])
+    layers = [featureInputLayer(plain.shape[1]), fullyConnectedLayer(1), regressionLayer()]
+    more = {"CategoricalInputEncoding": encoding, "ValidationFrequency": 1}
+    few = frame.iloc[:2].assign(left=pandas.Categorical(["b", "c"]))  # fewer categories, and in another order
+
+    def train(*data, validation):
+        rng(0)
+        given = {"MaxEpochs": 2, "MiniBatchSize": 4, "Verbose": False, "Shuffle": "never", **more}
+        options = trainingOptions("sgdm", ValidationData=validation, **given)
+        return trainNetwork(*data, layers, options, nargout=2)[1]
+
+    expected = train(plain, RESPONSES[:, :1], validation=(plain[:2], RESPONSES[:2, :1]))
+    table = DataTable(left=categorical(left, ["c", "b", "a"]), number=FEATURES[:, 0], right=categorical(right),
+                      y=RESPONSES[:, 0])  # fmt: skip
+    for given in ((frame,), (frame, "y"), (table,)):
+        found = train(*given, validation=few)
+        np.testing.assert_allclose(found.TrainingLoss, expected.TrainingLoss, rtol=1e-6)
+        np.testing.assert_allclose(found.ValidationLoss, expected.ValidationLoss, rtol=1e-6)
+    with pytest.raises(DataError, match=r"ValidationData: X: the column 'left': needs the categories .* but has 'q'"):
+        train(frame, validation=frame.iloc[:1].assign(left=pandas.Categorical(["q"])))
+    with pytest.raises(DataError, match="column 'right' has labels.*onehotencode"):
+        train(frame.assign(right=right), validation=few)
+    few = frame.assign(left=pandas.Categorical([None, *left[1:]], ["c", "b", "a"]))
+    with pytest.raises(DataError, match="NaN"):
+        train(few, validation=few)
+
+
+def test_categorical_responses_of_tables():
+    kinds = np.array(["a", "b", "c"])[np.arange(12) % 3]
+    frame = pandas.DataFrame({"x": FEATURES[:, 0], "kind": pandas.Categorical(kinds)})
+    one, three = ([featureInputLayer(1), fullyConnectedLayer(n), regressionLayer()] for n in (1, 3))
+    for layers, encoding, y in (
+        (one, "integer", 1.0 + np.arange(12) % 3),
+        (three, "one-hot", np.eye(3)[np.arange(12) % 3]),
+    ):
+        rng(0)
+        given = {"MaxEpochs": 2, "MiniBatchSize": 4, "Verbose": False, "Shuffle": "never", "InitialLearnRate": 1e-3}
+        options = trainingOptions("sgdm", CategoricalTargetEncoding=encoding, **given)
+        found = trainNetwork(frame, layers, options, nargout=2)[1].TrainingLoss
+        np.testing.assert_allclose(found, losses(FEATURES[:, :1], y, layers), rtol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["integer", "one-hot"])
+@pytest.mark.parametrize("kind", ["combined", "transformed", "table", "listed"])
+def test_categorical_columns_of_datastores(kind, encoding):
+    one = categorical(np.array(["a", "b", "c", "a"] * 3), ["c", "b", "a"])
+    y = RESPONSES
+    if kind == "table":
+        store = combine(arrayDatastore(DataTable(left=one)), arrayDatastore(y))
+    elif kind == "combined":
+        store = combine(arrayDatastore(CATEGORIES), arrayDatastore(y))
+    elif kind == "transformed":
+        store = transform(combine(arrayDatastore(CATEGORIES), arrayDatastore(y)), lambda row: [row[0], row[1]])
+    else:
+        store = Listed([(CATEGORIES[n : n + 1], y[n]) for n in range(12)])
+    codes = np.array([3, 2, 1, 3] * 3)[:, None] if kind == "table" else CODES
+    count = 3 if kind == "table" else 5
+    plain = np.hstack([np.eye(count)[each - 1] for each in codes.T]) if encoding == "one-hot" else codes
+    layers = [featureInputLayer(plain.shape[1]), fullyConnectedLayer(2), regressionLayer()]
+
+    def train(data, **more):
+        rng(0)
+        given = {"MaxEpochs": 2, "MiniBatchSize": 4, "Verbose": False, "InitialLearnRate": 1e-3, **more}
+        options = trainingOptions("sgdm", CategoricalInputEncoding=encoding, Shuffle="every-epoch", **given)
+        return trainNetwork(*data, layers, options, nargout=2)[1]
+
+    more = {"ValidationData": (plain[:3], y[:3])}, {"ValidationData": store.subset([1, 2, 3])}
+    expected, found = train((plain, y), **more[0]), train((store,), **more[1])
+    np.testing.assert_allclose(found.TrainingLoss, expected.TrainingLoss, rtol=1e-6)
+    np.testing.assert_allclose(found.ValidationLoss, expected.ValidationLoss, rtol=1e-6)
+    odd = Listed([(categorical([["a"] * codes.shape[1]]), y[0]), (np.zeros((1, codes.shape[1])), y[0])])
+    with pytest.raises(DataError, match="ValidationData: X: needs categories in every observation.*got .*0"):
+        train((store,), ValidationData=odd)
+
+
+def test_categorical_images_sequences_and_responses_of_datastores():
+    pictures = [categorical(np.array(list("abcd"))[G.integers(0, 4, (3, 2))], list("abcd")) for _ in range(8)]
+    layers = [imageInputLayer([3, 2, 4], Normalization="none"), fullyConnectedLayer(2), regressionLayer()]
+    y = RESPONSES[:8]
+    hot = np.stack([np.eye(4)[each.codes] for each in pictures], -1)
+
+    def train(data, layers, **more):
+        rng(0)
+        given = {"MaxEpochs": 2, "MiniBatchSize": 4, "Verbose": False, "InitialLearnRate": 1e-3, "Shuffle": "never"}
+        return trainNetwork(*data, layers, trainingOptions("sgdm", **given, **more), nargout=2)[1].TrainingLoss
+
+    store = combine(arrayDatastore(pictures), arrayDatastore(y))
+    found = train((store,), layers, CategoricalInputEncoding="one-hot")
+    np.testing.assert_allclose(found, train((hot, y), layers), rtol=1e-6)
+    words = [categorical([list(each)], list("abc")) for each in ("aba", "c", "bc", "aa")]
+    steps = [np.eye(3)[:, each.codes[0]] for each in words]
+    targets = [each[:1] * 0.5 for each in steps]
+    layers = [sequenceInputLayer(3), lstmLayer(2), fullyConnectedLayer(1), regressionLayer()]
+    store = combine(arrayDatastore(words), arrayDatastore(targets))
+    found = train((store,), layers, CategoricalInputEncoding="one-hot")
+    np.testing.assert_allclose(found, train((steps, targets), layers), rtol=1e-6)
+    kinds = categorical(np.array(["a", "b", "c"])[np.arange(12) % 3])
+    store = combine(arrayDatastore(FEATURES), arrayDatastore(kinds))
+    for encoding, y in (("integer", 1.0 + np.arange(12) % 3), ("one-hot", np.eye(3)[np.arange(12) % 3])):
+        layers = [featureInputLayer(3), fullyConnectedLayer(y.ndim * 2 - 1), regressionLayer()]
+        found = train((store,), layers, CategoricalTargetEncoding=encoding)
+        np.testing.assert_allclose(found, train((FEATURES, y), layers), rtol=1e-6)
 
 
 def test_categorical_sequences():
