@@ -217,11 +217,15 @@ def test_tables(folder):
     network = [featureInputLayer(2), fullyConnectedLayer(2), softmaxLayer(), classificationLayer()]
     np.testing.assert_array_equal(weights(trained((features,), network)), weights(trained((x, y), network)))
     turned = features[["kind", "v", "u"]]
-    with pytest.raises(DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. For training make"):
+    with pytest.raises(
+        DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. For training make"
+    ):
         trained((turned,), network)
     with pytest.raises(DataError, match="there is no file or folder 'a'"):
         trained((turned, "v"), regression)
-    with pytest.raises(DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. For training make"):
+    with pytest.raises(
+        DataError, match="needs numbers, but the column 'kind' has labels such as 'a'. For training make"
+    ):
         trained((features, "v"), network)
     with pytest.raises(UnknownNameError, match="the table has no column 'kid'. Did you mean 'kind'"):
         trained((features, "kid"), network)
