@@ -127,6 +127,7 @@ _NAMES_OF = {
     "plotting.plot": "plot",
     "randomness": "rng",
     "storage.files": "load save",
+    "training.metric_values": "evaluate update",
     "training.metrics": (
         "accuracyMetric aucMetric fScoreMetric mapeMetric precisionMetric rSquaredMetric recallMetric rmseMetric"
     ),

@@ -112,7 +112,12 @@ def hasdata(datastore: Datastore | MiniBatchQueue) -> bool:
 
 
 def reset(datastore: Datastore | MiniBatchQueue) -> Any:
-    """Let `read` start again from the first observation, or a `minibatchqueue` from its first mini-batch; return it."""
+    """Let `read` start again from the first observation, or a `minibatchqueue` from its first mini-batch; return it.
+
+    Of a metric (see `update`), return it as it was before it took anything in.
+    """
+    if hasattr(type(datastore), "evaluate"):
+        return datastore.reset()
     return _source("reset", datastore).reset()
 
 

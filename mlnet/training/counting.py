@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -24,16 +25,31 @@ from mlnet.training.metrics import (
 )
 from mlnet.training.statistics import Moments
 
+THRESHOLD = 0.5
+"""Scores above it are predictions, where observations have any number of labels."""
+
 
 class Count(ABC):
     """Sums over data that come in parts."""
 
     def __init__(self, metric: Any) -> None:
         self.metric = metric
+        self.is_multilabel = isinstance(metric, Metric) and metric.is_multilabel
 
     @abstractmethod
     def add(self, y: np.ndarray, t: np.ndarray) -> None:
-        """Take in a part: scores (N, K) and classes (N,), or predictions and targets (N, R)."""
+        """Take in a part: scores (N, K) and classes (N,), or predictions and targets (N, R).
+
+        For several labels, scores (N, K) and targets (N, K) of 0 and 1.
+        """
+
+    def copied(self) -> Count:
+        """Return a count that goes on by itself."""
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (list, Moments)):
+                setattr(twin, name, copy.copy(value))
+        return twin
 
     @abstractmethod
     def value(self) -> float:
@@ -45,8 +61,15 @@ class _Accuracy(Count):
         super().__init__(metric)
         self._found: np.ndarray = np.zeros(0)
         self._all: np.ndarray = np.zeros(0)
+        self._labels: np.ndarray | None = None
 
     def add(self, y: np.ndarray, t: np.ndarray) -> None:
+        if self.is_multilabel:
+            right = ((y > THRESHOLD) == (t > THRESHOLD)).sum(axis=0)
+            real = (t > THRESHOLD).sum(axis=0)
+            sums = np.array([right, np.full(len(right), len(t)), real])
+            self._labels = sums if self._labels is None else self._labels + sums
+            return
         own = y[np.arange(len(t)), t][:, None]
         is_before = (y > own) | ((y == own) & (np.arange(y.shape[1]) < t[:, None]))  # of equal scores the first wins
         hit = is_before.sum(axis=1) < self.metric.NumTopKClasses
@@ -55,6 +78,11 @@ class _Accuracy(Count):
         self._found = np.bincount(t[hit], minlength=classes) + (self._found if self._found.size else 0)
 
     def value(self) -> float:
+        if self._labels is not None:  # of each label: right ones, all, and how often it is there
+            right, every, real = self._labels
+            if self.metric.AverageType == "micro":
+                return 100 * _ratio(right.sum(), every.sum())
+            return 100 * _mean(right / every, real if self.metric.AverageType == "weighted" else None)
         if self.metric.AverageType == "macro":
             there = self._all > 0
             return 100 * _mean(self._found[there] / self._all[there])
@@ -70,7 +98,11 @@ class _Confusion(Count):
 
     def add(self, y: np.ndarray, t: np.ndarray) -> None:
         classes, predicted = y.shape[1], y.argmax(axis=1)
-        sums = np.array([np.bincount(each, minlength=classes) for each in (t[t == predicted], predicted, t)])
+        if self.is_multilabel:
+            y, t = y > THRESHOLD, t > THRESHOLD
+            sums = np.array([each.sum(axis=0) for each in (y & t, y, t)])
+        else:
+            sums = np.array([np.bincount(each, minlength=classes) for each in (t[t == predicted], predicted, t)])
         self._sums = sums if self._sums is None else self._sums + sums
 
     def value(self) -> float:
@@ -105,7 +137,7 @@ class _Area(Count):
         if not self._parts:
             return float("nan")
         y, t = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        is_class = t[:, None] == np.arange(y.shape[1])
+        is_class = t > THRESHOLD if self.is_multilabel else t[:, None] == np.arange(y.shape[1])
         if self.metric.AverageType == "micro":
             return area_under_curve(y.ravel(), is_class.ravel())
         areas = np.array([area_under_curve(y[:, k], is_class[:, k]) for k in range(y.shape[1])])
@@ -224,3 +256,13 @@ def _mean(values: np.ndarray, weights: np.ndarray | None = None) -> float:
 
 def _ratio(part: Any, whole: Any) -> float:
     return float(part / whole) if whole else float("nan")
+
+
+def check_labels(targets: np.ndarray, where: str) -> None:
+    """Raise `DataError` where targets are not 0 and 1."""
+    others = targets[(targets != 0) & (targets != 1)]
+    if others.size:
+        raise DataError(
+            f"{where}: needs targets of 0 and 1, one for each label (ClassificationMode='multilabel'), but got "
+            f"{others.flat[0]:g}."
+        )

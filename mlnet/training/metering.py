@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mlnet.data.targets import ResponseTargets
 from mlnet.errors import OptionError
 from mlnet.layers.output import OutputLayer
 from mlnet.rules import is_empty
-from mlnet.training.counting import Count, new_count
+from mlnet.training.counting import Count, check_labels, new_count
 from mlnet.training.metrics import BY_NAME, Metric, named_metrics, objective_name
 
 
@@ -51,6 +52,14 @@ class Meters:
     def counts(self) -> Counts:
         """Return empty counts."""
         return Counts({name: new_count(metric, name) for name, metric in self._metrics.items()}, self._built_in)
+
+    def check(self, targets: Any) -> None:
+        """Raise `DataError` where numeric targets are not 0 and 1 and a metric needs labels."""
+        if not any(isinstance(metric, Metric) and metric.is_multilabel for metric in self._metrics.values()):
+            return
+        if isinstance(targets, ResponseTargets):
+            for start in range(0, len(targets), 1024):
+                check_labels(targets.batch(slice(start, start + 1024)), "trainNetwork: Metrics: 'multilabel'")
 
     def of(self, result: Result, scores: np.ndarray, targets: np.ndarray) -> Result:
         """Return the result of a mini-batch with the values of all metrics."""
@@ -95,11 +104,14 @@ class Counts:
         if targets.dtype.kind == "i":
             t = targets.reshape(-1)
             y, t = y[t >= 0], t[t >= 0]
+            if not len(y):
+                return
         else:
             t = targets.reshape(y.shape)
-        if len(y):
-            for count in self._counts.values():
-                count.add(y, t)
+        for name, count in self._counts.items():
+            if count.is_multilabel:
+                check_labels(t, f"trainNetwork: Metrics: '{name}'")
+            count.add(y, t)
 
     def result(self, result: Result) -> Result:
         """Return a result with the values of the metrics; one that is named as the built-in takes its place."""
@@ -133,7 +145,14 @@ class Average:
 def _check(metric: Metric, layer: OutputLayer) -> None:
     where = f"trainNetwork: Metrics: {type(metric).__name__} '{metric.Name}'"
     is_classification = layer.metric == "Accuracy"
-    if metric.of_classes != is_classification:
+    if metric.is_multilabel:
+        if is_classification:
+            raise OptionError(
+                f"{where}: ClassificationMode='multilabel' is for a network that puts out a number for each label, "
+                f"e.g. with sigmoidLayer and regressionLayer, but this one ends with {layer.where()}, which takes one "
+                "class for each observation. Use 'single-label'."
+            )
+    elif metric.of_classes != is_classification:
         task, kind = ("classification", "regression") if metric.of_classes else ("regression", "classification")
         others = [name for name, each in BY_NAME.items() if each.of_classes == is_classification]
         raise OptionError(f"{where}: is for {task}, but this is a network for {kind}. Use {', '.join(others)}.")

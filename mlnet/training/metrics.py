@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from mlnet.errors import OptionError, nearest
 from mlnet.options import Declared, Derived, Group, Option, Table, constructs
@@ -23,8 +23,9 @@ def _table(name: str, *entries: Option, maximize: bool, averages: str | None = N
         _option(
             "ClassificationMode",
             "single-label",
-            choice("single-label"),
-            "Each observation is of one class.",
+            choice("single-label", "multilabel"),
+            "Whether each observation is of one class, or has any number of labels: targets 0 and 1, and outputs from "
+            "0 to 1, of which those above 0.5 are predictions.",
         ),
         _option(
             "AverageType",
@@ -42,11 +43,35 @@ def _table(name: str, *entries: Option, maximize: bool, averages: str | None = N
     )
 
 
+M = TypeVar("M", bound="Metric")
+
+
 class Metric(Declared):
     """Base of the metrics."""
 
     of_classes: ClassVar[bool]
     """Whether it takes classes, or responses."""
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether observations have any number of labels."""
+        return self.of_classes and self.ClassificationMode == "multilabel"
+
+    def update(self: M, Y: Any, T: Any) -> M:  # noqa: N803
+        """Return the metric that has taken in predictions and targets; see `mlnet.update`."""
+        from mlnet.training.metric_values import update
+
+        return update(self, Y, T)
+
+    def evaluate(self) -> float:
+        """Return the value of the metric of all that it has taken in; see `mlnet.evaluate`."""
+        from mlnet.training.metric_values import evaluate
+
+        return evaluate(self)
+
+    def reset(self: M) -> M:
+        """Return the metric as it was before it took anything in."""
+        return self.copy()
 
 
 class ClassMetric(Metric):
@@ -70,6 +95,14 @@ class AccuracyMetric(ClassMetric):
         maximize=True,
         averages="micro",
     )
+
+    def check(self) -> None:
+        """Refuse top classes of observations with several labels."""
+        if self.is_multilabel and self.NumTopKClasses > 1:
+            raise OptionError(
+                f"{self.where()}: NumTopKClasses: needs to be 1 for ClassificationMode='multilabel', but is "
+                f"{self.NumTopKClasses}."
+            )
 
 
 class PrecisionMetric(ClassMetric):

@@ -141,6 +141,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     data, network = training_data(network, *forms(X, Y, "trainNetwork: "), options)
     count = len(data.predictors)
     check_mini_batch(network, count if options.is_full_batch else min(options.MiniBatchSize, count))
+    meters = Meters(options.Metrics, network.output_layer)
+    meters.check(data.targets)
     validation = None
     if not is_empty(options.ValidationData):
         where = "trainNetwork: ValidationData: "
@@ -148,6 +150,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         if responses is None and is_table(predictors) and is_table(X):
             responses = Y  # the names of the columns
         validation, _ = data_set(network, *forms(predictors, responses, where), where)
+        meters.check(validation.targets)
         read_once(validation)
 
     if options.Verbose and found is None:
@@ -160,7 +163,7 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         network.output_layer.metric,
         with_validation=validation is not None,
         per_epoch=_iterations_per_epoch(options, count),
-        more=Meters(options.Metrics, network.output_layer).names,
+        more=meters.names,
     )
     common = (network, engine, data, validation, options, generators, reporter)
     is_over = False
