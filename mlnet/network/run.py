@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from mlnet.data.columns import is_table
 from mlnet.data.datastore import Datastore
 from mlnet.data.reading import DatastorePredictors, Rows
 from mlnet.data.sequences import SequencePredictors, unpack
+from mlnet.data.streams import inputs_of_batches, is_stream
 from mlnet.data.tables import prediction_table
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
@@ -35,7 +36,7 @@ class Run:
     Parameters
     ----------
     network : Resolved
-    X : array, or list of arrays
+    X : array, list of arrays, or iterable of mini-batches
         The data; for networks of several inputs a list or table by name with one entry for each.
     options : Declared
         MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection.
@@ -51,7 +52,8 @@ class Run:
     def __init__(self, network: Resolved, X: Any, options: Declared, ends: Sequence[Source] = ()) -> None:  # noqa: N803
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
-        self._predictors = predictors_for(network, X, self._where, kept_steps(options))
+        self._sources = _sources(network, X, self._where, kept_steps(options))
+        self._is_stream = is_stream(X)
         self._plan = engine.plan(engine.fuse(prediction_program(network, ends)), is_training=False)
         self._values = parameter_values(network.layers)
         self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
@@ -63,19 +65,21 @@ class Run:
         count = len(self._plan.program.outputs)
         found: list[list[np.ndarray]] = [[] for _ in range(count)]
         is_sequence = [False] * count
-        predictors = self._predictors
-        for start in range(0, len(predictors), self._size):
-            index = slice(start, start + self._size)
-            batch, lengths = predictors.batch(index), predictors.lengths(index)
-            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows in the scores
-                self._plan.forward(batch, self._values_for(index), lengths=lengths)
-            for number in range(count):
-                output, after = self._plan.output(batch, number).copy(), self._plan.output_lengths(number)
-                is_sequence[number] = after is not None
-                found[number] += [output] if after is None else unpack(output, after)
-            self._keep_states()
+        is_single = False
+        for predictors in self._sources:
+            is_single = predictors.is_single and not self._is_stream
+            for start in range(0, len(predictors), self._size):
+                index = slice(start, start + self._size)
+                batch, lengths = predictors.batch(index), predictors.lengths(index)
+                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
+                    self._plan.forward(batch, self._values_for(index, len(predictors)), lengths=lengths)
+                for number in range(count):
+                    output, after = self._plan.output(batch, number).copy(), self._plan.output_lengths(number)
+                    is_sequence[number] = after is not None
+                    found[number] += [output] if after is None else unpack(output, after)
+                self._keep_states()
         return [
-            (parts[0] if predictors.is_single else parts) if sequences else _joined(parts)
+            (parts[0] if is_single else parts) if sequences else _joined(parts)
             for parts, sequences in zip(found, is_sequence, strict=True)
         ]
 
@@ -83,7 +87,7 @@ class Run:
         """Return the states behind the data that `output` has seen, (units, N)."""
         return {key: np.concatenate(parts).T for key, parts in self._found.items()}
 
-    def _values_for(self, index: slice) -> dict[Key, np.ndarray]:
+    def _values_for(self, index: slice, count: int) -> dict[Key, np.ndarray]:
         """Return the parameters, with the states of the observations ``index``."""
         if not self._states:
             return self._values
@@ -92,10 +96,11 @@ class Run:
             state = values[key]
             if state.shape[1] == 1:
                 continue  # one state for all observations
-            if state.shape[1] != len(self._predictors):
+            if state.shape[1] != count or self._is_stream:
+                came = "mini-batches" if self._is_stream else f"{count}"
                 raise DataError(
-                    f"{self._where}: the network has states of {state.shape[1]} observations, but there are "
-                    f"{len(self._predictors)}. Use resetState."
+                    f"{self._where}: the network has states of {state.shape[1]} observations, but there are {came}. "
+                    "Use resetState."
                 )
             values[key] = np.ascontiguousarray(state.T[index])
         return values
@@ -127,6 +132,20 @@ def states_behind(plan: StepPlan, keys: Collection[Key]) -> dict[Key, np.ndarray
 
 def _changing_states(layer: Layer) -> list[str]:
     return [state for state in layer.states if state in STATE_FIELDS]
+
+
+def _sources(
+    network: Resolved,
+    X: Any,  # noqa: N803
+    where: str,
+    keep: str,
+) -> Iterable[inputs.Source]:
+    """Return the mini-batches of data; of an iterable one source for each of its mini-batches, made when it comes."""
+    if not is_stream(X):
+        return [predictors_for(network, X, where, keep)]
+    of_sequences = network.input_layers[0].size().is_sequence
+    batches = inputs_of_batches(X, len(network.input_layers), where, of_sequences=of_sequences)
+    return (predictors_for(network, batch, name, keep) for batch, name in batches)
 
 
 def kept_steps(options: Declared) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.data.datastore import Datastore
 from mlnet.data.layout import from_engine
+from mlnet.data.streams import is_stream
 from mlnet.errors import NetworkError, OptionError
 from mlnet.labels import categorical, categories
 from mlnet.layers.output import CLASSES, ClassesOutputLayer
@@ -76,7 +78,7 @@ def semanticseg(X: Any, net: TrainedNetwork, *args: Any, nargout: int = 1, **kwa
     (all_scores,) = Run(network, X, options).outputs()  # (N, ..., K)
     score = all_scores.max(axis=-1)
     codes = np.where(np.isnan(score), -1, all_scores.argmax(axis=-1))
-    if np.ndim(X) < len(network.input_layers[0].size().dims) + 1:
+    if not is_stream(X) and not isinstance(X, Datastore) and np.ndim(X) < len(network.input_layers[0].size().dims) + 1:
         codes, score, all_scores = codes[0], score[0], all_scores[0]
     else:
         codes, score, all_scores = (from_engine(array, "SSC") for array in (codes, score, all_scores))

@@ -173,7 +173,9 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or
         (H, W, C, S) arrays, also one of them. For networks of several inputs a tuple with one entry for each, in the
         order of InputNames, or a dict by their names; the entries may also be given one after the other,
-        ``predict(net, X1, X2)``.
+        ``predict(net, X1, X2)``. Also a datastore, of which the first columns count; a table; or an iterable of
+        mini-batches, such as a generator or a `minibatchqueue`: each is the data of the input, or a tuple that begins
+        with those of all inputs. One of them is in memory at a time.
     MiniBatchSize : positive integer, default 128
         Observations that are computed at a time; the result does not depend on it but for the rounding of single
         precision.
