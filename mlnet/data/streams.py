@@ -27,7 +27,8 @@ def inputs_of_batches(batches: Any, count: int, where: str, *, of_sequences: boo
     """Yield what each mini-batch has for the inputs of a network, and how messages name it.
 
     A mini-batch is the data of the only input, or a tuple or list of the data of ``count`` inputs; what is behind them,
-    such as responses, does not matter. A list for a network ``of_sequences`` with one input are sequences. dlarrays are put into the order that networks take.
+    such as responses, does not matter. For a network ``of_sequences`` with one input a list has sequences. dlarrays are
+    put into the order that networks take.
     """
     number = 0
     for number, batch in enumerate(batches, start=1):

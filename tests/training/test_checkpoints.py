@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import errno
 import os
 import re
 import shutil
@@ -340,6 +342,72 @@ def test_errors_in_the_middle_are_said_once_and_end_nothing(tmp_path, capsys):
     assert iterations(folder) == [1, 2, 3, 9, 10, 11, 12]
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("trainNetwork: CheckpointPath: no checkpoint at iteration 4: ") and "No such file" in line
+
+
+@pytest.mark.parametrize("solver", ["sgdm", "lbfgs"])
+@pytest.mark.parametrize(
+    "call, error",
+    [
+        ("fsync", OSError(errno.ENOSPC, "No space left on device")),
+        ("replace", PermissionError(errno.EROFS, "Read-only file system")),
+    ],
+)
+def test_a_full_or_read_only_disk_is_said_once_and_leaves_nothing_half_done(
+    call, error, solver, tmp_path, capsys, monkeypatch
+):
+    data, layers = dense()
+    more = {"CheckpointFrequencyUnit": "iteration"}
+    rng(0)
+    expected = trainNetwork(*data, layers, options(solver, **more))
+    real, broken, opened = getattr(os, call), [False], builtins.open
+
+    def fail(*given):
+        if broken[0]:
+            raise error
+        return real(*given)
+
+    class Full:
+        """A file on a disk that takes a few bytes more."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def write(self, given):
+            if self.file.tell() + len(given) > 3000:
+                raise error
+            return self.file.write(given)
+
+    def full(path, mode="r", *given, **named):
+        file = opened(path, mode, *given, **named)
+        return Full(file) if broken[0] and "b" in mode and ("w" in mode or "x" in mode) else file
+
+    def fill(information):
+        if information.State == "iteration":
+            broken[0] = information.Iteration in (3, 4, 6)
+
+    monkeypatch.setattr(os, call, fail)
+    if call == "fsync":
+        monkeypatch.setattr(builtins, "open", full)
+    rng(0)
+    given = options(solver, CheckpointPath=str(tmp_path), OutputFcn=fill, **more)
+    net, information = trainNetwork(*data, layers, given, nargout=2)
+    broken[0] = False
+    assert_same(net, expected)
+    count = len(information.TrainingLoss)
+    assert iterations(tmp_path) == [n for n in range(1, count + 1) if n not in (3, 4, 6)]
+    assert not [name for name in os.listdir(tmp_path) if not name.startswith("net_checkpoint__")]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("trainNetwork: CheckpointPath: no checkpoint at iteration 3: ") and error.strerror in line
+    assert_same(trainNetwork(*data, tmp_path, options(solver, **more)), expected)
 
 
 def test_ctrl_c_writes_a_last_checkpoint(tmp_path):
