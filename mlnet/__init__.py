@@ -41,6 +41,7 @@ _NAMES_OF = {
     "data.onehot": "onehotdecode onehotencode",
     "data.padding": "padsequences",
     "data.pixel_datastore": "pixelLabelDatastore pixelLabelImageDatastore",
+    "data.segmentation_metrics": "evaluateSemanticSegmentation",
     "data.scaling": "mapminmax mapstd rescale",
     "display": "disp properties",
     "display.summary": "summary",

@@ -78,6 +78,19 @@ def _kept(values: Any) -> Any:
     return values if isinstance(values, Shown) else list(values)
 
 
+class NamedRows(DataTable):
+    """A table whose rows have names, ``RowNames``."""
+
+    def __init__(self, names: Sequence[str], columns: dict[str, Sequence[Any]]) -> None:
+        super().__init__(**columns)
+        self._row_names = list(names)
+
+    @property
+    def RowNames(self) -> list[str]:  # noqa: N802 - MATLAB's spelling
+        """Names of the rows."""
+        return list(self._row_names)
+
+
 class ParameterTable(DataTable):
     """The parameters of a network: columns Layer, Parameter and Value; texts are shown as strings, arrays by size."""
 

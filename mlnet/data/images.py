@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import secrets
 from typing import Any
 
 import numpy as np
@@ -87,6 +90,56 @@ def _image(filename: str, extension: str, *, by_palette: bool) -> np.ndarray:
         if image.mode == "I" and image.format == "PNG":
             array = array.astype(np.uint16)  # older versions of Pillow widen 16 bits
         return array
+
+
+def write_image(filename: str, image: np.ndarray, **options: Any) -> None:
+    """Write an image into a file that is there as a whole or not at all; its extension tells the format.
+
+    Parameters
+    ----------
+    filename : text
+        Ending with .npy, or with an extension that Pillow writes.
+    image : (H, W) or (H, W, C), uint8, uint16 or bool; in .npy any array
+    **options
+        Of Pillow, such as ``quality``.
+
+    Raises
+    ------
+    DataError
+        Where the image does not go into such a file.
+    MissingExtraError
+        Where Pillow is not installed and the file is no .npy.
+    OSError
+        Where the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    extension = os.path.splitext(filename)[1].lower()
+    if extension == ".npy":
+        np.save(buffer, image, allow_pickle=False)
+    else:
+        try:
+            from PIL import Image
+        except ImportError:
+            raise MissingExtraError("Writing image files needs Pillow: pip install pillow") from None
+        array = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+        kinds = Image.registered_extensions()
+        try:
+            if array.dtype.kind == "f" or extension not in kinds:
+                raise TypeError(f"{array.dtype} in {extension or 'no extension'}")
+            Image.fromarray(array).save(buffer, format=kinds[extension], **options)
+        except (TypeError, ValueError, KeyError, OSError) as error:
+            needed = "an image of 8 or 16 bits (H, W) or (H, W, 3), or .npy"
+            raise DataError(f"{filename!r}: needs {needed}, but got {image.shape} {image.dtype} ({error}).") from None
+    folder, name = os.path.split(os.path.abspath(filename))
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(buffer.getvalue())
+        os.replace(temporary, filename)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def variables(filename: str, names: list[str] | None = None) -> dict[str, Any]:

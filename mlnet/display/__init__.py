@@ -10,13 +10,14 @@ from mlnet.data.augmentation import ImageDataAugmenter
 from mlnet.data.datastore import Datastore
 from mlnet.data.declared import DeclaredDatastore
 from mlnet.data.mini_batch_queue import MiniBatchQueue
+from mlnet.data.segmentation_metrics import SemanticSegmentationMetrics
 from mlnet.display.analysis import analysis_html, analysis_text
 from mlnet.display.arrays import dlarray_text
 from mlnet.display.datastores import augmenter_text, datastore_html, datastore_text
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
-from mlnet.display.objects import declared_block, network_block, structure_block
+from mlnet.display.objects import declared_block, metrics_block, network_block, structure_block
 from mlnet.display.page import analysis_page
 from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
@@ -39,6 +40,7 @@ for _kind, _block in (
     (TrainedNetwork, network_block),
     (LayerGraph, network_block),
     (dlnetwork, network_block),
+    (SemanticSegmentationMetrics, metrics_block),
 ):
     to_text.register(_kind, lambda value, block=_block: block(value).text())  # type: ignore[misc]
     to_html.register(_kind, lambda value, block=_block: block(value).html())  # type: ignore[misc]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mlnet.data.segmentation_metrics import SemanticSegmentationMetrics
 from mlnet.display.html import html_table, paragraph, titled
 from mlnet.display.values import value_text
 from mlnet.layers.base import Layer
@@ -76,6 +77,11 @@ def property_block(
     """
     texts = tuple((name, value_text(value)) for name, value in rows)
     return Block(_header(class_name, bool(texts), kind), (("", texts),) if texts else (), closing)
+
+
+def metrics_block(value: SemanticSegmentationMetrics) -> Block:
+    """Return the block of what evaluateSemanticSegmentation found."""
+    return property_block("semanticSegmentationMetrics", vars(value).items())
 
 
 def declared_block(value: Declared) -> Block:

@@ -10,7 +10,7 @@ from mlnet.autodiff.array import dlarray
 from mlnet.display.html import html_table, titled
 from mlnet.display.values import one_line, value_text
 from mlnet.labels import UNDEFINED, categorical
-from mlnet.table import DataTable, ParameterTable
+from mlnet.table import DataTable, NamedRows, ParameterTable
 
 
 def table_text(table: DataTable) -> str:
@@ -21,6 +21,7 @@ def table_text(table: DataTable) -> str:
         return f"  {rows}x{columns} empty table"
     strings = isinstance(table, ParameterTable)
     cells = [(_strings if strings else _cells)(table[name]) for name in table.columns]
+    named = table.RowNames if isinstance(table, NamedRows) else None
     widths = [max(len(name), *map(len, column)) for name, column in zip(table.columns, cells, strict=True)]
     lines = [
         [f"{name:^{width}}" for name, width in zip(table.columns, widths, strict=True)],
@@ -28,14 +29,25 @@ def table_text(table: DataTable) -> str:
         [],
         *([f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in zip(*cells, strict=True)),
     ]
-    return "\n".join([header, "", *("".join(f"    {cell}" for cell in line).rstrip() for line in lines)])
+    margin = ["", "", None, *named] if named is not None else [""] * len(lines)
+    width = max(map(len, named), default=0) if named is not None else 0
+    return "\n".join([header, "", *(_line(name, width, line) for name, line in zip(margin, lines, strict=True))])
+
+
+def _line(name: str | None, width: int, cells: list[str]) -> str:
+    """Return a line of a table; the names of rows, in a column of ``width``, have no title."""
+    first = f"    {name or '':<{width}}" if width else ""
+    return (first + "".join(f"    {cell}" for cell in cells)).rstrip()
 
 
 def table_html(table: DataTable) -> str:
     """Return a table as a notebook shows it."""
     rows, columns = table.shape
     body = [tuple(map(_plain, row)) for row in table.rows()]
-    return titled(f"{rows}x{columns} table", html_table(body, table.columns, align=("left",) * columns))
+    titles = table.columns
+    if isinstance(table, NamedRows):
+        body, titles = [(name, *row) for name, row in zip(table.RowNames, body, strict=True)], ["", *titles]
+    return titled(f"{rows}x{columns} table", html_table(body, titles, align=("left",) * len(titles)))
 
 
 def _cells(values: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Run:
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
         self._sources = _sources(network, X, self._where, kept_steps(options))
-        self._is_stream = is_stream(X)
+        self._is_stream, self._is_single = is_stream(X), False
         self._plan = engine.plan(engine.fuse(prediction_program(network, ends)), is_training=False)
         self._values = parameter_values(network.layers)
         self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
@@ -65,23 +65,27 @@ class Run:
         count = len(self._plan.program.outputs)
         found: list[list[np.ndarray]] = [[] for _ in range(count)]
         is_sequence = [False] * count
-        is_single = False
+        for outputs in self.mini_batches():
+            for number, (output, after) in enumerate(outputs):
+                is_sequence[number] = after is not None
+                found[number] += [output] if after is None else unpack(output, after)
+        return [
+            (parts[0] if self._is_single else parts) if sequences else np.concatenate(parts)
+            for parts, sequences in zip(found, is_sequence, strict=True)
+        ]
+
+    def mini_batches(self) -> Iterator[list[tuple[np.ndarray, np.ndarray | None]]]:
+        """Yield for each mini-batch the outputs, and the lengths of those that are packed sequences."""
         for predictors in self._sources:
-            is_single = predictors.is_single and not self._is_stream
+            self._is_single = predictors.is_single and not self._is_stream
             for start in range(0, len(predictors), self._size):
                 index = slice(start, start + self._size)
                 batch, lengths = predictors.batch(index), predictors.lengths(index)
                 with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
                     self._plan.forward(batch, self._values_for(index, len(predictors)), lengths=lengths)
-                for number in range(count):
-                    output, after = self._plan.output(batch, number).copy(), self._plan.output_lengths(number)
-                    is_sequence[number] = after is not None
-                    found[number] += [output] if after is None else unpack(output, after)
+                numbers = range(len(self._plan.program.outputs))
+                yield [(self._plan.output(batch, n).copy(), self._plan.output_lengths(n)) for n in numbers]
                 self._keep_states()
-        return [
-            (parts[0] if is_single else parts) if sequences else _joined(parts)
-            for parts, sequences in zip(found, is_sequence, strict=True)
-        ]
 
     def states(self) -> dict[Key, np.ndarray]:
         """Return the states behind the data that `output` has seen, (units, N)."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mlnet import (
     DataError,
+    OptionError,
     activations,
     additionLayer,
     arrayDatastore,
@@ -21,6 +22,7 @@ from mlnet import (
     connectLayers,
     convolution2dLayer,
     dlarray,
+    evaluateSemanticSegmentation,
     featureInputLayer,
     fileDatastore,
     fullyConnectedLayer,
@@ -180,3 +182,33 @@ def test_labels_of_pixels():
     net = trained(IMAGES, categorical((IMAGES[:, :, 0] > 100).astype(int)), layers)
     images = (IMAGES[..., start : start + 4] for start in (0, 4, 8))
     assert (semanticseg(images, net) == semanticseg(IMAGES, net)).all()
+
+
+def test_labels_of_pixels_of_a_datastore_go_into_files(tmp_path, capsys):
+    layers = [imageInputLayer([6, 5, 1]), convolution2dLayer(1, 2), softmaxLayer(), pixelClassificationLayer()]
+    truth = categorical((IMAGES[:, :, 0] > 100).astype(int), ["0", "1"])
+    net = trained(IMAGES, truth, layers)
+    store = arrayDatastore(IMAGES, IterationDimension=4)
+    (tmp_path / "pixelLabel_3.png").write_bytes(b"old")
+    found = semanticseg(store, net, WriteLocation=str(tmp_path), MiniBatchSize=4)
+    title = "Running semantic segmentation network"
+    assert capsys.readouterr().out == f"{title}\n{'-' * len(title)}\n* Processed 9 images.\n\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"pixelLabel_{n}.png" for n in range(1, 10)]
+    expected = semanticseg(IMAGES, net)
+    for number in range(9):
+        assert (found.readimage(number + 1) == expected[..., number]).all()
+        stored = np.array(Image.open(tmp_path / f"pixelLabel_{number + 1}.png"))
+        assert stored.dtype == np.uint8 and (stored == expected[..., number].codes + 1).all()
+    right = np.mean(expected.codes == truth.codes)
+    true = arrayDatastore([truth[..., number] for number in range(9)])
+    metrics = evaluateSemanticSegmentation(found, true, Verbose=False)
+    assert metrics.DataSetMetrics.GlobalAccuracy == [pytest.approx(right)]
+    names = semanticseg(store, net, WriteLocation=str(tmp_path), NamePrefix="x", Classes=["no", "yes"], Verbose=False)
+    assert names.ClassNames == ["no", "yes"] and not capsys.readouterr().out
+    for more, text in (
+        ({"WriteLocation": str(tmp_path / "none")}, "WriteLocation: needs a folder that exists"),
+        ({"WriteLocation": str(tmp_path), "NamePrefix": "a/b"}, "NamePrefix: needs a name without folders"),
+        ({"WriteLocation": str(tmp_path), "nargout": 2}, "nargout needs to be 1 for a datastore"),
+    ):
+        with pytest.raises(OptionError, match=text):
+            semanticseg(store, net, **more)
