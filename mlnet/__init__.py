@@ -43,6 +43,7 @@ _NAMES_OF = {
     "data.pixel_datastore": "pixelLabelDatastore pixelLabelImageDatastore",
     "data.segmentation_metrics": "evaluateSemanticSegmentation",
     "data.scaling": "mapminmax mapstd rescale",
+    "data.writing": "writeall",
     "display": "disp properties",
     "display.summary": "summary",
     "errors": (

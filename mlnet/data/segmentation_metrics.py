@@ -135,8 +135,8 @@ def evaluateSemanticSegmentation(
         Tables DataSetMetrics, ClassMetrics, ImageMetrics, ConfusionMatrix and NormalizedConfusionMatrix. GlobalAccuracy
         is the share of right pixels, Accuracy that of the pixels of a class; IoU is ``TP / (TP + FP + FN)``;
         WeightedIoU weights it by the pixels of the classes; MeanBFScore is the mean F1 score of outlines (Csurka,
-        Larlus and Perronnin, 2013). Means leave out classes that are neither there nor predicted. Pixels without a true label do
-        not count, those without a predicted one are wrong.
+        Larlus and Perronnin, 2013). Means leave out classes that are neither there nor predicted. Pixels without a true
+        label do not count, those without a predicted one are wrong.
 
     Raises
     ------
