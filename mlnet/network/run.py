@@ -70,7 +70,7 @@ class Run:
                 is_sequence[number] = after is not None
                 found[number] += [output] if after is None else unpack(output, after)
         return [
-            (parts[0] if self._is_single else parts) if sequences else np.concatenate(parts)
+            (parts[0] if self._is_single else parts) if sequences else _joined(parts)
             for parts, sequences in zip(found, is_sequence, strict=True)
         ]
 
