@@ -16,6 +16,7 @@ from mlnet.version import __version__ as __version__
 
 _NAMES_OF = {
     "autodiff.array": "dlarray",
+    "autodiff.data_layout": "networkDataLayout",
     "autodiff.differentiate": "dlfeval dlgradient",
     "autodiff.fields": "dlaccelerate dldivergence dljacobian dllaplacian",
     "autodiff.labelled": "dims extractdata finddim stripdims",
@@ -70,6 +71,8 @@ _NAMES_OF = {
     "layers.convolution1d": "convolution1dLayer",
     "layers.convolution3d": "convolution3dLayer",
     "layers.crop": "crop2dLayer crop3dLayer",
+    "layers.custom": "Acceleratable Formattable Layer",
+    "layers.custom_declarations": "Learnable State",
     "layers.dropout": "dropoutLayer",
     "layers.embedding": "embeddingConcatenationLayer positionEmbeddingLayer wordEmbeddingLayer",
     "layers.folding": "identityLayer sequenceFoldingLayer sequenceUnfoldingLayer",

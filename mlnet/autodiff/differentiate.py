@@ -159,6 +159,7 @@ def vjp(function: Callable[..., Any], arrays: Sequence[dlarray]) -> tuple[tuple[
     """
     trace = Trace()
     variables = [_variable(array, trace) for array in arrays]
+    nodes = [each._node for each in variables]  # before the function assigns to elements of its arguments
     try:
         result = function(*variables)
     finally:
@@ -167,8 +168,6 @@ def vjp(function: Callable[..., Any], arrays: Sequence[dlarray]) -> tuple[tuple[
     if any(not isinstance(each, (dlarray, np.ndarray)) for each in outputs):
         raise DataError(message("the function", "to return arrays", describe(result)))
     found = tuple(each if isinstance(each, dlarray) else wrap(each) for each in outputs)
-
-    nodes = [each._node for each in variables]
 
     def pullback(
         *given: np.ndarray | None, wanted: Sequence[bool] = (True,) * len(nodes)

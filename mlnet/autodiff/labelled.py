@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import dlarray, unformatted
+from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.autodiff.formats import ORDER, parsed
 from mlnet.errors import DataError, message
 from mlnet.options import describe
@@ -44,7 +45,7 @@ def finddim(X: dlarray, label: str) -> list[int]:  # noqa: N803
 
     Parameters
     ----------
-    X : dlarray
+    X : dlarray, or networkDataLayout
     label : 'S', 'C', 'B', 'T' or 'U'
 
     Returns
@@ -66,7 +67,8 @@ def finddim(X: dlarray, label: str) -> list[int]:  # noqa: N803
     """
     if label not in tuple(ORDER):
         raise DataError(message("finddim", "a label 'S', 'C', 'B', 'T' or 'U'", describe(label)))
-    return [number for number, each in enumerate(_checked(X, "finddim").dims(), start=1) if each == label]
+    labels = X.Format if isinstance(X, networkDataLayout) else _checked(X, "finddim").dims()
+    return [number for number, each in enumerate(labels, start=1) if each == label]
 
 
 def stripdims(X: Any, fmt: str = "") -> Any:  # noqa: N803

@@ -7,16 +7,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.array import dlarray
 from mlnet.autodiff.differentiate import vjp
 from mlnet.errors import OptionError, message
 from mlnet.layers.base import Call, Layer, Size, SizeError, auto_or, layer_table, no_lengths, same_lengths
 from mlnet.layers.function_text import function_text
+from mlnet.layers.trial import automatic_ports, sizes_of_outputs, zeros
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import either, empty, flag, function, integer, text, texts
-
-_STEPS = 5
-"""Time steps of the sequences with which a function is tried."""
 
 
 def _names(kind: str) -> Option:
@@ -74,10 +72,10 @@ class FunctionLayer(Layer):
         for kind, base in (("Input", "in"), ("Output", "out")):
             count, names = values[f"Num{kind}s"], values[f"{kind}Names"]
             if len(names) != count:
-                if names and names != _automatic(base, len(names)):
+                if names and names != automatic_ports(base, len(names)):
                     needed = f"{count} names, one for each of the {kind.lower()}s (Num{kind}s)"
                     raise OptionError(message(f"{self.where()}: {kind}Names", needed, repr(names)))
-                values[f"{kind}Names"] = _automatic(base, count)
+                values[f"{kind}Names"] = automatic_ports(base, count)
             elif len(set(names)) < count:
                 raise OptionError(message(f"{self.where()}: {kind}Names", "different names", repr(names)))
 
@@ -117,16 +115,11 @@ class FunctionLayer(Layer):
     def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
         """Return the size of each output, found by calling the function with zeros, for one observation and for two."""
         one, two = self._tried(sizes, 1), self._tried(sizes, 2)
-        found = tuple(self._size(first, second, sizes) for first, second in zip(one, two, strict=True))
-        if any(size.is_sequence for size in found[1:]):
-            raise SizeError(
-                "time in the first output only", ", ".join(map(str, found)), "Use one layer for each output."
-            )
-        return found
+        return sizes_of_outputs(one, two, sizes, formatted=self.Formattable, what="a function")
 
     def _tried(self, sizes: tuple[Size, ...], count: int) -> tuple[dlarray, ...]:
         """Return what the function makes of zeros for ``count`` observations."""
-        given = [self._zeros(size, count) for size in sizes]
+        given = [zeros(size, count, formatted=self.Formattable) for size in sizes]
         shapes = " and ".join("x".join(map(str, array.shape)) for array in given)
         needed = f"a function that takes {'formatted ' * self.Formattable}dlarrays of size {shapes}"
         try:
@@ -138,44 +131,6 @@ class FunctionLayer(Layer):
         if len(outputs) != self.NumOutputs:
             raise SizeError(f"a function with {self.NumOutputs} outputs (NumOutputs)", f"{len(outputs)} of them")
         return outputs
-
-    def _zeros(self, size: Size, count: int) -> dlarray:
-        shape = (*size.dims, count, *[_STEPS] * size.is_sequence)
-        return wrap(np.zeros(shape, np.float32), None, _labels(size) if self.Formattable else "")
-
-    def _size(self, one: dlarray, two: dlarray, sizes: tuple[Size, ...]) -> Size:
-        """Return the size of an output from what came for one observation and for two."""
-        labels = self._labels(one, sizes[0])
-        batch, dims = labels.index("B"), []
-        if one.ndim != two.ndim or (one.shape[batch], two.shape[batch]) != (1, 2):
-            came = f"sizes {_times(one.shape)} and {_times(two.shape)} for 1 and 2 of them"
-            raise SizeError("a function that passes the number of observations on", came)
-        for label, first, second in zip(labels, one.shape, two.shape, strict=True):
-            if label == "T" and (first, second) != (_STEPS, _STEPS):
-                came = f"{first} for {_STEPS}"
-                raise SizeError("a function that keeps the number of time steps, or leaves time out", came)
-            if label in "SC":
-                dims.append(first)
-                if first != second:
-                    came = f"sizes {_times(one.shape)} and {_times(two.shape)} for 1 and 2 observations"
-                    raise SizeError("a function whose output has one size whatever the number of observations", came)
-        return Size(labels.replace("B", ""), tuple(dims))
-
-    def _labels(self, output: dlarray, size: Size) -> str:
-        """Return the labels of an output; those of the first input where outputs have none."""
-        given = _labels(size)
-        if not self.Formattable:
-            if output.ndim != len(given):
-                fix = "Set Formattable=True, and return a dlarray with a format such as 'CB'."
-                raise SizeError(f"an output of {len(given)} dimensions like the first input", f"{output.ndim}", fix)
-            return given
-        labels = output.dims()
-        if labels.lstrip("S") not in ("CB", "CBT"):
-            needed = "an output with a format such as 'SSCB', 'CB' or 'CBT'"
-            raise SizeError(needed, f"'{labels}'" if labels else "an unformatted one", "Return e.g. dlarray(Y, 'CB').")
-        if "T" in labels and not size.is_sequence:
-            raise SizeError("an output without time, as the first input has none", f"'{labels}'")
-        return labels
 
     def operation(self, *sizes: Size, training: bool) -> Call:
         """Return the call of the function."""
@@ -190,20 +145,6 @@ class FunctionLayer(Layer):
         if sizes[0].is_sequence:
             time = same_lengths if outputs[0].is_sequence else no_lengths
         return Call("user_function", (), attributes, time=time, outputs=len(outputs))
-
-
-def _automatic(base: str, count: int) -> list[str]:
-    """Return 'in', or 'in1', 'in2', ..."""
-    return [base] if count == 1 else [f"{base}{number}" for number in range(1, count + 1)]
-
-
-def _labels(size: Size) -> str:
-    """Return the labels of a mini-batch: 'SSCB', 'CB', 'CBT'."""
-    return size.format.replace("C", "CB")
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 @constructs(FunctionLayer)

@@ -40,16 +40,16 @@ def user_function(
     observations and time. Sequences come padded; their lengths play no part here.
     """
     given = [
-        wrap(_to_user(x, format), None, _labels(format) if formatted else "")
+        wrap(to_user(x, format), None, labels_of(format) if formatted else "")
         for x, format in zip(inputs, formats, strict=True)
     ]
     found, pullback = vjp(function, given)
     results = []
     for number, (array, (format, dims)) in enumerate(zip(found, outputs, strict=True)):
-        y = _to_engine(array._data, format)
+        y = to_engine(array._data, format)
         expected = (len(inputs[0]), *inputs[0].shape[1:2] * format.endswith("T"), *dims)
         if y.shape != expected:
-            shape = _to_user(np.empty(expected, bool), format).shape
+            shape = to_user(np.empty(expected, bool), format).shape
             raise DataError(message("functionLayer", f"an output of shape {shape}", f"{array.shape}"))
         result = workspace.empty(f"y{number}", y.shape, inputs[0].dtype)
         np.copyto(result, y, casting="unsafe")
@@ -68,32 +68,32 @@ def user_function_backward(
     """Return the gradients of the inputs."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
     seeds = [
-        None if each is None else _to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
+        None if each is None else to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
     ]
     results: list[np.ndarray | None] = []
     for number, gradient in enumerate(saved.pullback(*seeds, wanted=wanted)):
         if gradient is None:
             results.append(None)
             continue
-        view = _to_engine(gradient, saved.formats[number])
+        view = to_engine(gradient, saved.formats[number])
         d_x = workspace.empty(f"d_x{number}", view.shape, gradient.dtype)
         np.copyto(d_x, view)
         results.append(d_x)
     return tuple(results)
 
 
-def _labels(format: str) -> str:
+def labels_of(format: str) -> str:
     """Return the labels of a mini-batch: 'SSCB' for the format 'SSC' of an observation, 'CBT' for 'CT'."""
     return format.replace("C", "CB")
 
 
-def _to_user(x: np.ndarray, format: str) -> np.ndarray:
+def to_user(x: np.ndarray, format: str) -> np.ndarray:
     """Return a view with observations, and time, behind all other dimensions."""
     leading = 2 if format.endswith("T") else 1
     return x.transpose(*range(leading, x.ndim), *range(leading))
 
 
-def _to_engine(x: np.ndarray, format: str) -> np.ndarray:
-    """Return a view with observations, and time, first: the reverse of `_to_user`."""
+def to_engine(x: np.ndarray, format: str) -> np.ndarray:
+    """Return a view with observations, and time, first: the reverse of `to_user`."""
     last = x.ndim - (2 if format.endswith("T") else 1)
     return x.transpose(*range(last, x.ndim), *range(last))

@@ -1,0 +1,93 @@
+"""Layers that users have written: `mlnet.layers.custom_call.LayerCall` runs their methods.
+
+The methods have MATLAB's order of dimensions, the engine has observations first and channels last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlnet.autodiff.array import wrap
+from mlnet.autodiff.differentiate import Pullback
+from mlnet.engines.base import Workspace
+from mlnet.engines.numpy.user_function import labels_of, to_engine, to_user
+from mlnet.errors import DataError, message
+
+
+class CustomLayerSaved(NamedTuple):
+    """What carries gradients back, the formats of inputs and outputs, and the new values of states by name."""
+
+    pullback: Pullback
+    formats: tuple[str, ...]
+    outputs: tuple[str, ...]
+    states: dict[str, np.ndarray]
+
+
+def custom_layer(
+    *arrays: np.ndarray,
+    call: Any,
+    formats: tuple[str, ...],
+    outputs: tuple[tuple[str, tuple[int, ...]], ...],
+    workspace: Workspace,
+    lengths: np.ndarray | None = None,
+    more_lengths: Sequence[np.ndarray | None] = (),
+    generator: np.random.Generator | None = None,
+) -> tuple[np.ndarray | tuple[np.ndarray, ...], CustomLayerSaved]:
+    """Return what the method of a layer makes of inputs, and parameters behind them.
+
+    ``call`` is a `LayerCall`; ``formats`` are those of one observation of each input, ``outputs`` the format and size
+    of each output, without observations and time. Sequences come padded; their lengths play no part here. NumPy's
+    random numbers come from ``generator`` while the method runs.
+    """
+    inputs, parameters = arrays[: len(formats)], arrays[len(formats) :]
+    given = [
+        wrap(to_user(x, format), None, labels_of(format) if call.formatted else "")
+        for x, format in zip(inputs, formats, strict=True)
+    ]
+    ran = call.run(given, [wrap(each) for each in parameters], generator)
+    results = []
+    for number, (array, (format, dims)) in enumerate(zip(ran.outputs, outputs, strict=True)):
+        expected = (*dims, len(inputs[0]), *inputs[0].shape[1:2] * format.endswith("T"))
+        if array._data.shape != expected:
+            raise DataError(message(call.where, f"an output of size {_text(expected)}", _text(array._data.shape)))
+        y = to_engine(array._data, format)
+        result = workspace.empty(f"y{number}", y.shape, inputs[0].dtype)
+        np.copyto(result, y, casting="unsafe")
+        results.append(result)
+    saved = CustomLayerSaved(ran.pullback, formats, tuple(format for format, _ in outputs), ran.states)
+    return results[0] if len(results) == 1 else tuple(results), saved
+
+
+def custom_layer_backward(
+    saved: CustomLayerSaved,
+    d_output: np.ndarray | tuple[np.ndarray | None, ...],
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+) -> tuple[np.ndarray | None, ...]:
+    """Return the gradients of the inputs and parameters."""
+    d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
+    seeds = [
+        None if each is None else to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
+    ]
+    results: list[np.ndarray | None] = []
+    for number, gradient in enumerate(saved.pullback(*seeds, wanted=wanted)):
+        if gradient is None:
+            results.append(None)
+            continue
+        view = to_engine(gradient, saved.formats[number]) if number < len(saved.formats) else gradient
+        d_x = workspace.empty(f"d_x{number}", view.shape, gradient.dtype)
+        np.copyto(d_x, view)
+        results.append(d_x)
+    return tuple(results)
+
+
+custom_layer_with_backward, custom_layer_with_backward_backward = custom_layer, custom_layer_backward
+"""The same for layers with a backward of their own: their derivatives cannot be differentiated again."""
+
+
+def _text(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,266 @@
+"""Runs the methods of layers that users have written, and tells what goes wrong in them."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.differentiate import Pullback, vjp
+from mlnet.errors import DataError, MlnetError, message
+from mlnet.layers.base import Size, SizeError
+from mlnet.layers.trial import times, zeros
+from mlnet.options import describe
+
+if TYPE_CHECKING:
+    from mlnet.layers.custom import Layer
+
+_HINTS = {
+    "read-only": "Compute new arrays instead of changing those that are given.",
+    "truth value": "In place of if, max and min use np.where, np.maximum and np.minimum.",
+    "could not be broadcast": "Arrays line up by their last dimensions: one for each channel of images is (C, 1).",
+}
+
+
+class Ran(NamedTuple):
+    """What a method has put out, what carries gradients back to inputs and parameters, and the new states."""
+
+    outputs: tuple[dlarray, ...]
+    pullback: Pullback
+    states: dict[str, np.ndarray]
+
+
+class LayerCall:
+    """Calls forward or predict of a layer for inputs of certain sizes.
+
+    ``parameters`` that it is given are learnables and then states, in the order of their declaration.
+    """
+
+    def __init__(self, layer: Layer, sizes: Sequence[Size], *, training: bool) -> None:
+        self.layer, self.sizes = layer, tuple(sizes)
+        self.method = "forward" if training and layer.has("forward") else "predict"
+        self.is_random = self.method == "forward"
+        self.formatted = layer.is_formattable
+        self._learnables = [each.name for each in layer.learnables]
+        self._names = [*self._learnables, *layer.states]
+        self._has_backward = layer.has("backward")
+
+    @property
+    def where(self) -> str:
+        """How messages name the method."""
+        name = self.layer.Name
+        return f"Layer '{name}' ({type(self.layer).__name__}.{self.method})" if name else self.layer.where()
+
+    def tried(self, count: int) -> tuple[dlarray, ...]:
+        """Return what the method makes of zeros for ``count`` observations; raise `SizeError` for what is wrong."""
+        given = [zeros(size, count, formatted=self.formatted) for size in self.sizes]
+        shapes = " and ".join(times(array.shape) for array in given)
+        kind = "formatted dlarrays" if self.formatted else "arrays"
+        parameters = [wrap(np.asarray(self.layer._values[name], np.float32)) for name in self._names]
+        try:
+            with np.errstate(all="ignore"):
+                outputs = self.run(given, parameters, np.random.default_rng(0)).outputs
+        except WrongMethodError as error:
+            raise SizeError(f"a method {self.method} {error.needed}", error.came, error.fix) from error.__cause__
+        except RaisedError as error:
+            needed = f"a method {self.method} that takes {kind} of size {shapes}"
+            raise SizeError(needed, error.came, error.fix) from error.__cause__
+        return outputs
+
+    def run(
+        self,
+        inputs: Sequence[dlarray],
+        parameters: Sequence[dlarray],
+        generator: np.random.Generator | None = None,
+    ) -> Ran:
+        """Return what the method makes of inputs in MATLAB's order, formatted where the layer is `Formattable`.
+
+        Raises
+        ------
+        DataError
+            Where something is wrong in the method.
+        """
+        with _seeded(generator):
+            return self._with_backward(inputs, parameters) if self._has_backward else self._traced(inputs, parameters)
+
+    def _traced(self, inputs: Sequence[dlarray], parameters: Sequence[dlarray]) -> Ran:
+        states: dict[str, np.ndarray] = {}
+
+        def method(*arrays: dlarray) -> tuple[dlarray, ...]:
+            outputs, found, _ = self.call(arrays[: len(inputs)], arrays[len(inputs) :])
+            states.update(found)
+            return outputs
+
+        outputs, pullback = vjp(method, [*inputs, *parameters])
+        return Ran(outputs, pullback, states)
+
+    def call(
+        self, inputs: Sequence[Any], parameters: Sequence[Any]
+    ) -> tuple[tuple[dlarray, ...], dict[str, np.ndarray], Any]:
+        """Return outputs, states and memory of one call, with the arrays as they are given."""
+        live = self._live(parameters)
+        try:
+            result = getattr(live, self.method)(*inputs)
+        except Exception as error:  # whatever the user's code raises
+            raise RaisedError(self, self.method, error) from error
+        found = list(result) if isinstance(result, (tuple, list)) else [result]
+        count, names = len(live.outputs), list(live.states)
+        states = {name: live._values[name] for name in live.__dict__["_changed"]}
+        rest = found[count:]
+        if names and not states and len(rest) >= len(names):
+            states, rest = dict(zip(names, rest, strict=False)), rest[len(names) :]
+        if len(found) < count or len(rest) > 1:
+            needed = f"that returns {count} output{'s' * (count > 1)} (NumOutputs)"
+            if self.method == "forward" or names:
+                needed += f", then {'the states ' + ', '.join(names) + ' and ' if names else ''}memory if there are any"
+            raise WrongMethodError(
+                self, self.method, needed, f"{len(found)} values" if len(found) != 1 else "one value"
+            )
+        outputs = tuple(self._output(each) for each in found[:count])
+        kept = {name: np.asarray(each._data if isinstance(each, dlarray) else each) for name, each in states.items()}
+        return outputs, kept, rest[0] if rest else None
+
+    def _live(self, parameters: Sequence[Any]) -> Layer:
+        """Return the layer with the parameters of this moment, which line up with the first input from the left."""
+        live = self.layer.copy()
+        for name, value in zip(self._names, parameters, strict=True):
+            shape = self._lined_up(value.shape)
+            live._values[name] = value if shape == value.shape else value.reshape(shape)
+        live.__dict__.update(_doing=self.method, _changed=set())
+        return live
+
+    def _lined_up(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape with ones behind it where it is 1 or the same as the first input along each dimension."""
+        size = self.sizes[0]
+        full = (*size.dims, 1, *[1] * size.is_sequence)
+        fits = len(shape) < len(full) and all(n in (1, m) for n, m in zip(shape, full, strict=False))
+        return (*shape, *[1] * (len(full) - len(shape))) if fits else shape
+
+    def _output(self, value: Any) -> dlarray:
+        array = value if isinstance(value, dlarray) else None
+        if array is None and isinstance(value, np.ndarray):
+            array = wrap(value)
+        if array is None:
+            raise WrongMethodError(self, self.method, "that returns arrays", describe(value))
+        if array.dtype.kind != "f":
+            fix = "Convert it with .astype('single')."
+            raise WrongMethodError(
+                self, self.method, "that returns single or double numbers", f"numbers of type {array.dtype}", fix
+            )
+        return array
+
+    def _with_backward(self, inputs: Sequence[dlarray], parameters: Sequence[dlarray]) -> Ran:
+        """Call the method with plain arrays, and the user's backward for gradients."""
+        given = [self._plain(each) for each in inputs]
+        values = [_guarded(each._data) for each in parameters]
+        outputs, states, memory = self.call(given, values)
+        put_out = [self._plain(each) for each in outputs]
+
+        def pullback(*d_outputs: np.ndarray | None, wanted: Sequence[bool]) -> tuple[np.ndarray | None, ...]:
+            seeds = [
+                np.zeros(y.shape, y.dtype) if d_y is None else np.asarray(d_y, y.dtype)
+                for y, d_y in zip(outputs, d_outputs, strict=True)
+            ]
+            d_put_out = [
+                wrap(d_y, None, y.dims()) if self.formatted else _guarded(d_y)
+                for d_y, y in zip(seeds, outputs, strict=True)
+            ]
+            none = [np.zeros_like(values[len(self._learnables) + n]) for n in range(len(self.layer.states))]
+            live = self._live(values)
+            try:
+                found = live.backward(*given, *put_out, *d_put_out, *none, memory)
+            except Exception as error:  # whatever the user's code raises
+                raise RaisedError(self, "backward", error) from error
+            return self._gradients(found, [*inputs, *parameters], wanted)
+
+        return Ran(outputs, pullback, states)
+
+    def _gradients(
+        self, found: Any, arrays: Sequence[dlarray], wanted: Sequence[bool]
+    ) -> tuple[np.ndarray | None, ...]:
+        results = list(found) if isinstance(found, (tuple, list)) else [found]
+        count = len(self.sizes) + len(self._learnables)
+        names = [f"input {n + 1}" if len(self.sizes) > 1 else "the input" for n in range(len(self.sizes))]
+        names += self._learnables
+        if len(results) not in (count, len(arrays)):
+            needed = f"that returns {count} gradients, of {', '.join(names)}"
+            raise WrongMethodError(self, "backward", needed, f"{len(results)}")
+        gradients: list[np.ndarray | None] = []
+        for name, result, array, wish in zip(names, results, arrays, wanted, strict=False):
+            if not wish:
+                gradients.append(None)
+                continue
+            value = np.asarray(result._data if isinstance(result, dlarray) else result)
+            same = [n for n in value.shape if n != 1] == [n for n in array.shape if n != 1]
+            if value.dtype.kind != "f" or not same:
+                needed = f"that returns a gradient of {name} of size {times(array.shape)}"
+                came = f"size {times(value.shape)}" if value.dtype.kind == "f" else f"numbers of type {value.dtype}"
+                raise WrongMethodError(self, "backward", needed, came)
+            gradients.append(value.reshape(array.shape).astype(array.dtype, copy=False))
+        return (*gradients, *[None] * (len(arrays) - len(gradients)))
+
+    def _plain(self, array: dlarray) -> Any:
+        """Return an array that cannot be written to; a dlarray with its labels for a layer that is `Formattable`."""
+        data = _guarded(array._data)
+        return wrap(data, None, array.dims()) if self.formatted else data
+
+
+class WrongMethodError(DataError):
+    """A method of the user does not do what it has to."""
+
+    def __init__(self, call: LayerCall, method: str, needed: str, came: str, fix: str = "") -> None:
+        place = call.where.replace(f".{call.method})", ")")
+        super().__init__(message(place, f"a method {method} {needed}", came, fix))
+        self.needed, self.came, self.fix = needed, came, fix
+
+
+class RaisedError(DataError):
+    """A method of the user has raised an error."""
+
+    def __init__(self, call: LayerCall, method: str, error: Exception) -> None:
+        text = str(error) if isinstance(error, MlnetError) else f"{type(error).__name__}: {error}"
+        self.came = text.rstrip(".") + line_of(call.layer, error)
+        self.fix = next((fix for sign, fix in _HINTS.items() if sign in text), "")
+        place = call.where.replace(f".{call.method})", ")")
+        super().__init__(f"{place}: {method} has raised {self.came}. {self.fix}".rstrip())
+
+
+def line_of(layer: Any, error: BaseException) -> str:
+    """Return " at line 7 of file.py: `...`" for the last line of the user's code that an error went through."""
+    here = os.path.dirname(os.path.dirname(__file__)) + os.sep
+    inside = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(here) and f"site-packages{os.sep}" not in frame.filename
+    ]
+    if not inside:
+        return ""
+    last = inside[-1]
+    source = linecache.getline(last.filename, last.lineno or 0).strip()
+    return f" (line {last.lineno} of {os.path.basename(last.filename)}{': ' + source if source else ''})"
+
+
+def _guarded(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@contextmanager
+def _seeded(generator: np.random.Generator | None) -> Iterator[None]:
+    """Let NumPy's global random numbers come from ``generator`` for a while."""
+    if generator is None:
+        yield
+        return
+    before = np.random.get_state()
+    np.random.seed(int(generator.integers(2**32)))
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
