@@ -72,6 +72,7 @@ _NAMES_OF = {
     "layers.convolution3d": "convolution3dLayer",
     "layers.crop": "crop2dLayer crop3dLayer",
     "layers.custom": "Acceleratable Formattable Layer",
+    "layers.custom_output": "ClassificationLayer RegressionLayer",
     "layers.custom_declarations": "Learnable State",
     "layers.dropout": "dropoutLayer",
     "layers.embedding": "embeddingConcatenationLayer positionEmbeddingLayer wordEmbeddingLayer",

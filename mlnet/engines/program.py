@@ -44,6 +44,11 @@ class Node:
     time: TimeRule | None = None
     outputs: int = 1
 
+    @property
+    def is_custom(self) -> bool:
+        """Whether a class of the user computes the node: its record has the new ``states`` by name."""
+        return self.operation.startswith("custom_layer")
+
 
 @dataclass(frozen=True)
 class Program:

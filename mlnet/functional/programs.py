@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,10 @@ class TracedRun:
             if any(own is not None for own in steps[1:]):
                 attributes["more_lengths"] = tuple(steps[1:])
             after = node.time(steps[0])
+        if node.operation == "custom_layer":
+            self.saved[number] = SimpleNamespace(states={})
+            attributes["states"] = self.saved[number].states
+            attributes["generator"] = None if seed is None else np.random.default_rng(seed)
         if node.operation in traced.OPERATIONS:
             found = traced.OPERATIONS[node.operation](*inputs, *parameters, **attributes)
             outputs = found if isinstance(found, tuple) else (found,)

@@ -179,6 +179,33 @@ def user_function(
     return results[0] if len(results) == 1 else tuple(results)
 
 
+def custom_layer(
+    *arrays: dlarray,
+    call: Any,
+    formats: tuple[str, ...],
+    outputs: tuple[tuple[str, tuple[int, ...]], ...],
+    states: dict[str, np.ndarray] | None = None,
+    generator: np.random.Generator | None = None,
+    lengths: np.ndarray | None = None,
+    more_lengths: Sequence[np.ndarray | None] = (),
+) -> dlarray | tuple[dlarray, ...]:
+    """Return what the method of a custom layer makes of inputs and parameters; ``states`` takes the new states."""
+    inputs = [to_labelled(x, each) for x, each in zip(arrays, formats, strict=False)]
+    given = [each if call.formatted else wrap(each._data, each._node) for each in inputs]
+    with call.seeded(generator):
+        found, new, _ = call.call(given, [wrap(each._data, each._node) for each in arrays[len(formats) :]])
+    if states is not None:
+        states.update(new)
+    results = []
+    for array, (each, dims) in zip(found, outputs, strict=True):
+        y = stripdims(array).transpose([axis for axis, _ in _engine_axes(labels_of(each))])
+        expected = (len(arrays[0]), *arrays[0].shape[1:2] * each.endswith("T"), *dims)
+        if y.shape != expected:
+            raise DataError(message(call.where, f"an output of {expected} (observations first)", f"{y.shape}"))
+        results.append(y.astype(arrays[0].dtype))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
 def labels_of(format: str) -> str:
     """Return the labels of a mini-batch: 'SSCB' for the format 'SSC' of an observation, 'CBT' for 'CT'."""
     return format.replace("C", "CB")
@@ -209,6 +236,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     for each in (
         fully_connected, relu, leaky_relu, softmax, sigmoid, tanh, softplus, swish, gelu, elu, clipped_relu,
         addition, multiplication, concatenation, scaling, normalize_input, flatten, user_function,
+        custom_layer,
     )
 }  # fmt: skip
 """The operations that are written here, by their names."""

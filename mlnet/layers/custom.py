@@ -211,6 +211,8 @@ class Layer(base.Layer, metaclass=_Constructed):
         given = dict(given)
         for kind, start in (("Input", "in"), ("Output", "out")):
             number, names = f"Num{kind}s", f"{kind}Names"
+            if number not in self.table.options:
+                continue
             if given.get(names) and number not in given:
                 given[number] = len(self._converted(names, given[names]))
             elif number in given and not given.get(names):

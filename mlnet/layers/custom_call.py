@@ -67,9 +67,9 @@ class LayerCall:
             with np.errstate(all="ignore"):
                 outputs = self.run(given, parameters, np.random.default_rng(0)).outputs
         except WrongMethodError as error:
-            raise SizeError(f"a method {self.method} {error.needed}", error.came, error.fix) from error.__cause__
+            raise SizeError(f"a method {error.method} {error.needed}", error.came, error.fix) from error.__cause__
         except RaisedError as error:
-            needed = f"a method {self.method} that takes {kind} of size {shapes}"
+            needed = f"a method {error.method} that takes {kind} of size {shapes}"
             raise SizeError(needed, error.came, error.fix) from error.__cause__
         return outputs
 
@@ -86,8 +86,22 @@ class LayerCall:
         DataError
             Where something is wrong in the method.
         """
-        with _seeded(generator):
+        with self.seeded(generator):
             return self._with_backward(inputs, parameters) if self._has_backward else self._traced(inputs, parameters)
+
+    @staticmethod
+    @contextmanager
+    def seeded(generator: np.random.Generator | None) -> Iterator[None]:
+        """Let NumPy's global random numbers come from ``generator`` for a while."""
+        if generator is None:
+            yield
+            return
+        before = np.random.get_state()
+        np.random.seed(int(generator.integers(2**32)))
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
 
     def _traced(self, inputs: Sequence[dlarray], parameters: Sequence[dlarray]) -> Ran:
         states: dict[str, np.ndarray] = {}
@@ -214,16 +228,17 @@ class LayerCall:
 class WrongMethodError(DataError):
     """A method of the user does not do what it has to."""
 
-    def __init__(self, call: LayerCall, method: str, needed: str, came: str, fix: str = "") -> None:
+    def __init__(self, call: Any, method: str, needed: str, came: str, fix: str = "") -> None:
         place = call.where.replace(f".{call.method})", ")")
         super().__init__(message(place, f"a method {method} {needed}", came, fix))
-        self.needed, self.came, self.fix = needed, came, fix
+        self.method, self.needed, self.came, self.fix = method, needed, came, fix
 
 
 class RaisedError(DataError):
     """A method of the user has raised an error."""
 
-    def __init__(self, call: LayerCall, method: str, error: Exception) -> None:
+    def __init__(self, call: Any, method: str, error: Exception) -> None:
+        self.method = method
         text = str(error) if isinstance(error, MlnetError) else f"{type(error).__name__}: {error}"
         self.came = text.rstrip(".") + line_of(call.layer, error)
         self.fix = next((fix for sign, fix in _HINTS.items() if sign in text), "")
@@ -250,17 +265,3 @@ def _guarded(array: np.ndarray) -> np.ndarray:
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-@contextmanager
-def _seeded(generator: np.random.Generator | None) -> Iterator[None]:
-    """Let NumPy's global random numbers come from ``generator`` for a while."""
-    if generator is None:
-        yield
-        return
-    before = np.random.get_state()
-    np.random.seed(int(generator.integers(2**32)))
-    try:
-        yield
-    finally:
-        np.random.set_state(before)

@@ -25,6 +25,8 @@ class OutputLayer(Layer):
     """'Accuracy' (in percent) or 'RMSE'."""
     averages: ClassVar[str] = "observations"
     """What the loss is the mean over: 'observations', or the 'positions' that have a class."""
+    takes_lengths: ClassVar[bool] = False
+    """Whether the loss takes the lengths of sequences."""
 
     def loss_attributes(self) -> dict[str, Any]:
         """Return what the engine's loss takes besides scores and targets."""
@@ -89,6 +91,8 @@ class ClassesOutputLayer(OutputLayer):
     """Base of the layers that compare the scores of a softmax layer with classes; their tables have `CLASSES`."""
 
     metric = "Accuracy"
+    takes_softmax: ClassVar[bool] = True
+    """Whether the softmax layer before belongs to the loss."""
 
     def class_names(self) -> list[str]:
         """Return the names of the classes; an empty list while they are 'auto'."""

@@ -46,7 +46,8 @@ def _below_loss(network: Resolved) -> Source:
     a probability is too small for a float.
     """
     (source,) = network.sources[network.output_index]
-    if isinstance(network.output_layer, ClassesOutputLayer):
+    output = network.output_layer
+    if isinstance(output, ClassesOutputLayer) and output.takes_softmax:
         (source,) = network.sources[source.layer]
     return source
 

@@ -14,6 +14,7 @@ from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError,
 from mlnet.functional.batches import Batch, batch_of, size_of
 from mlnet.functional.programs import TracedRun
 from mlnet.layers.base import Layer, Size, dims
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import layer_program
@@ -158,6 +159,10 @@ class dlnetwork(ArrayContainer, Shown):
         net = self._copy()
         network = self._resolved("resetState")
         for index, layer in enumerate(network.layers):
+            if isinstance(layer, CustomLayer):
+                reset = layer.with_reset_state()
+                net._states |= {(layer.Name, name): wrap(getattr(reset, name)) for name in layer.states}
+                continue
             for name in layer.states:
                 if name in STATE_FIELDS:
                     shape = layer.parameter_shape(name, network.input_size(index))
@@ -249,7 +254,8 @@ class dlnetwork(ArrayContainer, Shown):
                 raise UnknownNameError(f"{where}: there is no '{layer}/{parameter}'.{nearest(layer, known)}")
             array = value if isinstance(value, dlarray) else dlarray(value)
             old = values[layer, parameter]
-            is_state = what == "State" and parameter in STATE_FIELDS and array.shape[:1] == old.shape[:1]
+            is_state = what == "State" and (parameter in STATE_FIELDS and array.shape[:1] == old.shape[:1])
+            is_state |= what == "State" and isinstance(self._ends.graph.layer(layer, where), CustomLayer)
             if array.shape != old.shape and not is_state:
                 came = f"size {dims(array.shape)}"
                 raise DataError(message(f"{where}: {layer}/{parameter}", f"size {dims(old.shape)}", came))
@@ -282,8 +288,9 @@ class dlnetwork(ArrayContainer, Shown):
             self._programs[key] = layer_program(network, outputs, training=training)
         batches = self._batches(where, X[:count])
         parameters = dict(self._learnables)
+        custom = {(each.Name, name) for each in network.layers if isinstance(each, CustomLayer) for name in each.states}
         for (layer, name), value in self._states.items():
-            several = name in STATE_FIELDS and value.shape[1] > 1
+            several = name in STATE_FIELDS and value.shape[1] > 1 and (layer, name) not in custom
             parameters[layer, name] = value.transpose() if several else value
         run = TracedRun(
             self._programs[key],
@@ -339,7 +346,11 @@ class dlnetwork(ArrayContainer, Shown):
         layers = {layer.Name: (index, layer) for index, layer in enumerate(network.layers)}
         states = dict(self._states)
         for number, saved in run.saved.items():
-            index, layer = layers[run.program.nodes[number].name]
+            node = run.program.nodes[number]
+            if node.is_custom:
+                states.update({(node.name, name): wrap(np.array(value)) for name, value in saved.states.items()})
+                continue
+            index, layer = layers[node.name]
             if isinstance(layer, PopulationLayer) and training:
                 moving = self._with_values(layer).first_moments(network.input_size(index))
                 batch = (saved.mean, getattr(saved, layer.spread_field))

@@ -20,6 +20,7 @@ from mlnet.engines.select import select_engine
 from mlnet.errors import DataError
 from mlnet.layers import general_input
 from mlnet.layers.base import Layer
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
@@ -42,6 +43,8 @@ class Run:
         MiniBatchSize, Acceleration, ExecutionEnvironment, SequenceLength, SequencePaddingDirection.
     ends : sequence of Source
         The outputs of layers that are wanted; by default those of the output layers.
+    carries : bool
+        Whether states of custom layers behind a mini-batch are those before the next one.
 
     Raises
     ------
@@ -49,16 +52,24 @@ class Run:
         Where the data do not fit the network or its states.
     """
 
-    def __init__(self, network: Resolved, X: Any, options: Declared, ends: Sequence[Source] = ()) -> None:  # noqa: N803
+    def __init__(
+        self,
+        network: Resolved,
+        X: Any,  # noqa: N803
+        options: Declared,
+        ends: Sequence[Source] = (),
+        *,
+        carries: bool = False,
+    ) -> None:
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         self._where = f"{options.constructor_name}: X"
         self._sources = _sources(network, X, self._where, kept_steps(options))
         self._is_stream, self._is_single = is_stream(X), False
         self._plan = engine.plan(engine.fuse(prediction_program(network, ends)), is_training=False)
         self._values = parameter_values(network.layers)
-        self._states = [(layer.Name, state) for layer in network.layers for state in _changing_states(layer)]
+        self._states = [(layer.Name, state) for layer in network.layers for state in changing_states(layer)]
         self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}
-        self._size = options.MiniBatchSize
+        self._size, self._carries = options.MiniBatchSize, carries
 
     def outputs(self) -> list[Any]:
         """Return the outputs in the engines' order, (N, ...); sequences as a list in MATLAB's order, or one of them."""
@@ -89,7 +100,8 @@ class Run:
 
     def states(self) -> dict[Key, np.ndarray]:
         """Return the states behind the data that `output` has seen, (units, N)."""
-        return {key: np.concatenate(parts).T for key, parts in self._found.items()}
+        recurrent = {key: np.concatenate(parts).T for key, parts in self._found.items()}
+        return {**recurrent, **custom_states(self._plan)}
 
     def _values_for(self, index: slice, count: int) -> dict[Key, np.ndarray]:
         """Return the parameters, with the states of the observations ``index``."""
@@ -112,6 +124,10 @@ class Run:
     def _keep_states(self) -> None:
         for key, value in states_behind(self._plan, self._states).items():
             self._found[key].append(value)
+        if self._carries:
+            before = self._values
+            found = custom_states(self._plan).items()
+            self._values = {**before, **{key: each for key, each in found if each.shape == before[key].shape}}
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
@@ -134,8 +150,19 @@ def states_behind(plan: StepPlan, keys: Collection[Key]) -> dict[Key, np.ndarray
     }
 
 
-def _changing_states(layer: Layer) -> list[str]:
-    return [state for state in layer.states if state in STATE_FIELDS]
+def custom_states(plan: StepPlan) -> dict[Key, np.ndarray]:
+    """Return the states that custom layers have returned for the mini-batch that ``plan`` ran last."""
+    return {
+        (node.name, name): value
+        for node, saved in zip(plan.program.nodes, plan.saved, strict=False)
+        if node.is_custom
+        for name, value in saved.states.items()
+    }
+
+
+def changing_states(layer: Layer) -> list[str]:
+    """Return the states of a recurrent layer, which are one for each observation behind the data."""
+    return [] if isinstance(layer, CustomLayer) else [state for state in layer.states if state in STATE_FIELDS]
 
 
 def _sources(

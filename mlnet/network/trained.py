@@ -12,13 +12,14 @@ from mlnet.engines.program import Key
 from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.nested import folded
 from mlnet.network.resolve import Resolved
-from mlnet.network.run import STATE_FIELDS, Run
+from mlnet.network.run import Run, changing_states
 from mlnet.network.wiring import Source
 from mlnet.options import Declared, Option, Shown, Table, describe
 from mlnet.rules import choice, either, integer, number, read_only
@@ -320,7 +321,7 @@ def predictAndUpdateState(net: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T,
     network = _network(net, "predictAndUpdateState")
     X, args = _all_inputs(X, args)  # noqa: N806
     options = _UpdateOptions(*args, **kwargs)
-    run = Run(network, X, options)
+    run = Run(network, X, options, carries=True)
     scores = _all_scores(network, run)
     return _with_states(net, run.states()), scores[0] if len(scores) == 1 else scores
 
@@ -345,15 +346,20 @@ def classifyAndUpdateState(  # noqa: N802
 
 
 def resetState(net: T) -> T:  # noqa: N802
-    """Return the network with the states of its recurrent layers set to zero."""
+    """Return the network with the states of its recurrent layers set to zero; custom layers reset their own."""
     if isinstance(net, dlnetwork):
         return net.resetState()
     network = _network(net, "resetState")
     zeros = {
         (layer.Name, state): np.zeros(layer.parameter_shape(state, network.input_size(index)))
         for index, layer in enumerate(network.layers)
+        for state in changing_states(layer)
+    }
+    zeros |= {
+        (layer.Name, state): getattr(layer.with_reset_state(), state)
+        for layer in network.layers
+        if isinstance(layer, CustomLayer)
         for state in layer.states
-        if state in STATE_FIELDS
     }
     return _with_states(net, zeros)
 

@@ -18,7 +18,7 @@ from mlnet.layers.base import Layer
 from mlnet.network.assemble import assembleNetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
-from mlnet.network.run import STATE_FIELDS
+from mlnet.network.run import changing_states
 from mlnet.network.trained import DAGNetwork, SeriesNetwork, TrainedNetwork
 from mlnet.options import Declared, describe
 from mlnet.storage.kinds import Kinds
@@ -229,7 +229,7 @@ def _states(layers: LayerArray | LayerGraph, prefix: str = "") -> Iterator[tuple
     for layer in layers.Layers if isinstance(layers, LayerGraph) else layers:
         if hasattr(type(layer), "Network"):
             yield from _states(layer.Network, f"{prefix}{layer.Name}:")
-        kept = {state: getattr(layer, state) for state in layer.states if state in STATE_FIELDS}
+        kept = {state: getattr(layer, state) for state in changing_states(layer)}
         if kept:
             yield f"{prefix}{layer.Name}", kept
 
@@ -242,9 +242,7 @@ def _first(layers: LayerArray) -> list[Layer]:
             graph = layer.Network
             layer = layer.replaced(Network=LayerGraph(_first(graph.Layers), graph.wires))
         firsts = {
-            state: getattr(layer, state)[:, :1]
-            for state in layer.states
-            if state in STATE_FIELDS and getattr(layer, state).ndim == 2
+            state: getattr(layer, state)[:, :1] for state in changing_states(layer) if getattr(layer, state).ndim == 2
         }
         result.append(layer.replaced(**firsts))
     return result

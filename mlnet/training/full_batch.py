@@ -39,7 +39,12 @@ from mlnet.training.options import TrainingOptions, TrainingOptionsLM
 from mlnet.training.order import MiniBatch
 from mlnet.training.parameters import Parameters
 from mlnet.training.progress import Progress
-from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
+from mlnet.training.statistics import (
+    MovingStatistics,
+    exact_population_statistics,
+    keep_states,
+    population_statistics,
+)
 from mlnet.training.validation import DataSet, Objective, Validator
 
 PIECE = 512
@@ -205,6 +210,7 @@ class FullBatchTrainer:
         """Take over the parameters of a point, and return where training stands."""
         self._place(point.place)
         self.moving.update(self._plan)
+        keep_states(self._plan, self.parameters.values)
         result: Result = point.record
         progress = Progress(iteration, iteration, 0.0, math.nan, *result[:2], training_more=result.more)
         progress.gradient_norm, progress.step_norm = float(np.linalg.norm(point.gradient)), change

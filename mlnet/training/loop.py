@@ -28,7 +28,12 @@ from mlnet.training.progress import Progress
 from mlnet.training.schedules import LearnRate
 from mlnet.training.solvers import make_solver
 from mlnet.training.splitting import CarriedStates, SplitData
-from mlnet.training.statistics import MovingStatistics, exact_population_statistics, population_statistics
+from mlnet.training.statistics import (
+    MovingStatistics,
+    exact_population_statistics,
+    keep_states,
+    population_statistics,
+)
 from mlnet.training.validation import DataSet, Objective, Validator
 
 COMPLETED = "Max epochs completed"
@@ -188,6 +193,7 @@ class Trainer:
         parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
         self.solver.step(rate)
         self.moving.update(self._plan)
+        keep_states(self._plan, parameters.values)
         if self.carried is not None:
             self.carried.keep(self._plan)
         return result

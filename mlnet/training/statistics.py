@@ -166,6 +166,18 @@ class MovingStatistics:
         return result
 
 
+def keep_states(plan: StepPlan, values: dict[Key, np.ndarray]) -> None:
+    """Put the states that custom layers have returned for the mini-batch that ``plan`` ran last in the place of values.
+
+    A state that got another size, such as one for each observation, begins anew with each mini-batch.
+    """
+    for node, saved in zip(plan.program.nodes, plan.saved, strict=True):
+        if node.is_custom:
+            for name, value in saved.states.items():
+                if value.shape == values[node.name, name].shape:
+                    values[node.name, name][...] = value
+
+
 def _states(layer: PopulationLayer, mean: np.ndarray, spread: np.ndarray) -> dict[Key, np.ndarray]:
     return {(layer.Name, name): value for name, value in layer.trained_states(mean, spread).items()}
 

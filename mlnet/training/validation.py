@@ -37,6 +37,9 @@ class Objective:
         self._by_position = layer.averages == "positions"
         self._weights = layer.class_weights() if isinstance(layer, ClassesOutputLayer) else None
         self.is_classification = layer.metric == "Accuracy"
+        self._takes_lengths = layer.takes_lengths
+        self._squared_error = engine.losses["half_mean_squared_error"]
+        self._is_squared_error = layer.loss == "half_mean_squared_error"
 
     def evaluate(
         self, z: np.ndarray, targets: np.ndarray, workspace: Any, lengths: np.ndarray | None = None
@@ -57,11 +60,15 @@ class Objective:
             shares = np.repeat(1 / (len(lengths) * lengths), lengths)
         elif self._by_position:
             shares = np.full(len(z), 1 / max(1, int(np.count_nonzero(targets >= 0))))
+        attributes = {**self._attributes, "lengths": lengths} if self._takes_lengths else self._attributes
         scores, loss, saved = self._loss.forward(
-            z, targets, weights=self._weights, shares=shares, workspace=workspace, **self._attributes
+            z, targets, weights=self._weights, shares=shares, workspace=workspace, **attributes
         )
         if not self.is_classification:
-            return Result(loss, math.sqrt(2 * loss)), scores, saved  # the loss is half the squared error
+            half = loss
+            if not self._is_squared_error:
+                _, half, _ = self._squared_error.forward(scores, targets, shares=shares, workspace=Workspace())
+            return Result(loss, math.sqrt(2 * half)), scores, saved
         labelled = np.count_nonzero(targets >= 0)
         correct = np.count_nonzero(scores.reshape(-1, scores.shape[-1]).argmax(axis=1) == targets.ravel())
         return Result(loss, 100 * correct / labelled if labelled else math.nan), scores, saved

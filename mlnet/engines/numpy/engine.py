@@ -17,6 +17,7 @@ from mlnet.engines.numpy import (
     crop,
     cross_channel,
     custom_layer,
+    custom_loss,
     dice_loss,
     dropout,
     embedding,
@@ -106,6 +107,7 @@ _LOSSES: Mapping[str, Loss] = {
     "generalized_dice": Loss(dice_loss.generalized_dice, dice_loss.generalized_dice_backward),
     "softmax_focal": Loss(focal_loss.softmax_focal, focal_loss.softmax_focal_backward),
     "softmax_cross_entropy": Loss(loss.softmax_cross_entropy, loss.softmax_cross_entropy_backward),
+    "custom_loss": Loss(custom_loss.custom_loss, custom_loss.custom_loss_backward),
     "half_mean_squared_error": Loss(loss.half_mean_squared_error, loss.half_mean_squared_error_backward),
 }
 
