@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mlnet.conformance.report import CheckReport
-from mlnet.conformance.suite import run_suite
+from mlnet.conformance.suite import run_suite, without_trial
 from mlnet.conformance.trial import Case
 from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, OptionError, message
 from mlnet.layers.base import Layer, Size
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.layers.output import OutputLayer
 from mlnet.options import Argument, Declared, Option, Table, describe
 from mlnet.rules import Refused, Rule, either, empty, integer
 
 _FORMATS = {1: "C", 3: "SSC", 4: "SSSC"}
 """The format of an input by the length of its size, where none is given."""
+_PREFACE = "Skipping GPU tests. No compatible GPU device found."
 _TAKEN = ("C", "SC", "SSC", "SSSC", "CT", "SCT", "SSCT", "SSSCT")
 
 
@@ -77,7 +81,8 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
     again; a mini-batch gives what its observations and sequences give one by one, and nothing behind the end of a
     sequence is seen; the gradient of a loss agrees with differences; training and prediction differ only where they
     may; random layers repeat with their seed; all engines agree; copies are independent; bad values of options are
-    refused; the layer prints itself; sizes that it does not take are mistakes of the network.
+    refused; the layer prints itself; sizes that it does not take are mistakes of the network. For custom layers also:
+    their methods run, and return arrays of the type that they are given.
 
     Parameters
     ----------
@@ -103,7 +108,7 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
     Raises
     ------
     NetworkError
-        Where the layer does not take the size.
+        Where the layer does not take the size; for custom layers that is a failed check.
     OptionError, UnknownNameError
         Where an argument has a wrong value or is misspelt.
 
@@ -132,16 +137,29 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
 
 
 def _report(layer: Layer, options: Declared) -> CheckReport:
+    custom = isinstance(layer, CustomLayer)
     sizes = (layer.size(),) if isinstance(layer, InputLayer) else _sizes_of(layer, options)
     listed = ", ".join(map(str, sizes))
     case = Case(layer, sizes, select_engine())
+    title = _title(layer) if isinstance(layer, CustomLayer) else f"checkLayer: {type(layer).__name__}, {listed}"
     try:
         case.network  # noqa: B018 - raises where the layer does not take the sizes
         case.trial(training=False)
     except NetworkError as error:
+        if custom:
+            reason = str(error).split("\n")[-1].strip()
+            return replace(without_trial(case, title, reason), preface=_PREFACE)
         fix = "" if options.InputFormat else " For sequences and 1-D images, give InputFormat: 'CT', 'SSCT', 'SC', ..."
         raise NetworkError(f"checkLayer: the layer does not take inputs of {listed}: {error}{fix}") from error
-    return run_suite(case, f"checkLayer: {type(layer).__name__}, {listed}")
+    report = run_suite(case, title)
+    return replace(report, preface=_PREFACE) if custom else report
+
+
+def _title(layer: CustomLayer) -> str:
+    """Return the name that MATLAB gives to the checks of a layer of the user."""
+    is_output = isinstance(layer, OutputLayer)
+    kind = "With" if layer.has("backwardLoss" if is_output else "backward") else "Without"
+    return f"nnet.checklayer.Test{'Output' * is_output}Layer{kind}Backward"
 
 
 def _sizes_of(layer: Layer, options: Declared) -> tuple[Size, ...]:

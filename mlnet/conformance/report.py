@@ -31,6 +31,7 @@ class CheckReport(Shown):
     title: str
     outcomes: tuple[Outcome, ...]
     seconds: float
+    preface: str = ""
 
     @property
     def Passed(self) -> DataTable:
@@ -61,6 +62,7 @@ def report_text(report: CheckReport) -> str:
     """Return a dot for each check, what has failed, and the numbers of checks by what became of them."""
     dots = "." * len(report.outcomes)
     lines = [
+        *([report.preface, ""] if report.preface else []),
         f"Running {report.title}",
         " ".join(dots[start : start + 10] for start in range(0, len(dots), 10)),
         f"Done {report.title}",

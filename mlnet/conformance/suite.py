@@ -6,9 +6,11 @@ import time
 
 from mlnet.conformance import checks, declaration_checks, loss_checks
 from mlnet.conformance.checks import Check
+from mlnet.conformance.custom_checks import CUSTOM_CHECKS
 from mlnet.conformance.differences import NextToKink
 from mlnet.conformance.report import CheckReport, Outcome
 from mlnet.conformance.trial import Case
+from mlnet.layers.custom import Layer as CustomLayer
 
 CHECKS: tuple[Check, ...] = (
     checks.check_output_sizes,
@@ -57,5 +59,16 @@ def perform(check: Check, case: Case) -> Outcome:
 def run_suite(case: Case, title: str) -> CheckReport:
     """Return what became of all checks."""
     start = time.perf_counter()
-    outcomes = tuple(perform(check, case) for check in CHECKS)
+    outcomes = tuple(perform(check, case) for check in checks_of(case))
     return CheckReport(title, outcomes, time.perf_counter() - start)
+
+
+def checks_of(case: Case) -> tuple[Check, ...]:
+    """Return the checks of a layer: custom layers have some of their own."""
+    return (*CHECKS, *CUSTOM_CHECKS) if isinstance(case.layer, CustomLayer) else CHECKS
+
+
+def without_trial(case: Case, title: str, reason: str) -> CheckReport:
+    """Return the report of a layer that cannot be tried at all."""
+    skipped = [Outcome(name_of(check), "Skipped", "The layer does not run.") for check in checks_of(case)]
+    return CheckReport(title, (Outcome("trial", "Failed", reason), *skipped), 0.0)

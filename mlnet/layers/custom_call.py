@@ -50,6 +50,7 @@ class LayerCall:
         self._learnables = [each.name for each in layer.learnables]
         self._names = [*self._learnables, *layer.states]
         self._has_backward = layer.has("backward")
+        self.gradient_types: list[np.dtype] = []  # of what the user's backward has returned last
 
     @property
     def where(self) -> str:
@@ -65,13 +66,16 @@ class LayerCall:
         parameters = [wrap(np.asarray(self.layer._values[name], np.float32)) for name in self._names]
         try:
             with np.errstate(all="ignore"):
-                outputs = self.run(given, parameters, np.random.default_rng(0)).outputs
+                ran = self.run(given, parameters, np.random.default_rng(0))
+                if self._has_backward:
+                    wanted = (True,) * (len(given) + len(parameters))
+                    ran.pullback(*(np.zeros_like(y._data) for y in ran.outputs), wanted=wanted)
         except WrongMethodError as error:
             raise SizeError(f"a method {error.method} {error.needed}", error.came, error.fix) from error.__cause__
         except RaisedError as error:
             needed = f"a method {error.method} that takes {kind} of size {shapes}"
             raise SizeError(needed, error.came, error.fix) from error.__cause__
-        return outputs
+        return ran.outputs
 
     def run(
         self,
@@ -129,10 +133,10 @@ class LayerCall:
         rest = found[count:]
         if names and not states and len(rest) >= len(names):
             states, rest = dict(zip(names, rest, strict=False)), rest[len(names) :]
-        if len(found) < count or len(rest) > 1:
+        if len(found) < count or len(rest) > (self.method == "forward"):
             needed = f"that returns {count} output{'s' * (count > 1)} (NumOutputs)"
-            if self.method == "forward" or names:
-                needed += f", then {'the states ' + ', '.join(names) + ' and ' if names else ''}memory if there are any"
+            needed += f", then the states {', '.join(names)} if they change" if names else ""
+            needed += ", then memory if backward needs any" if self.method == "forward" else ""
             raise WrongMethodError(
                 self, self.method, needed, f"{len(found)} values" if len(found) != 1 else "one value"
             )
@@ -206,6 +210,7 @@ class LayerCall:
             needed = f"that returns {count} gradients, of {', '.join(names)}"
             raise WrongMethodError(self, "backward", needed, f"{len(results)}")
         gradients: list[np.ndarray | None] = []
+        self.gradient_types = []
         for name, result, array, wish in zip(names, results, arrays, wanted, strict=False):
             if not wish:
                 gradients.append(None)
@@ -216,6 +221,7 @@ class LayerCall:
                 needed = f"that returns a gradient of {name} of size {times(array.shape)}"
                 came = f"size {times(value.shape)}" if value.dtype.kind == "f" else f"numbers of type {value.dtype}"
                 raise WrongMethodError(self, "backward", needed, came)
+            self.gradient_types.append(value.dtype)
             gradients.append(value.reshape(array.shape).astype(array.dtype, copy=False))
         return (*gradients, *[None] * (len(arrays) - len(gradients)))
 

@@ -44,7 +44,7 @@ def sizes_of_outputs(
 
 def times(shape: tuple[int, ...]) -> str:
     """Return a shape as text: 5x4x3."""
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape)) if len(shape) > 1 else "x".join(map(str, (*shape, 1, 1)[:2]))
 
 
 def _size(one: dlarray, two: dlarray, first_input: Size, formatted: bool, what: str) -> Size:

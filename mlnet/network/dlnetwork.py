@@ -161,7 +161,9 @@ class dlnetwork(ArrayContainer, Shown):
         for index, layer in enumerate(network.layers):
             if isinstance(layer, CustomLayer):
                 reset = layer.with_reset_state()
-                net._states |= {(layer.Name, name): wrap(getattr(reset, name)) for name in layer.states}
+                net._states |= {
+                    (layer.Name, name): wrap(np.array(getattr(reset, name), np.float32)) for name in layer.states
+                }
                 continue
             for name in layer.states:
                 if name in STATE_FIELDS:
@@ -348,7 +350,8 @@ class dlnetwork(ArrayContainer, Shown):
         for number, saved in run.saved.items():
             node = run.program.nodes[number]
             if node.is_custom:
-                states.update({(node.name, name): wrap(np.array(value)) for name, value in saved.states.items()})
+                found = {(node.name, name): value for name, value in saved.states.items()}
+                states |= {key: wrap(np.array(value, states[key].dtype)) for key, value in found.items()}
                 continue
             index, layer = layers[node.name]
             if isinstance(layer, PopulationLayer) and training:

@@ -10,7 +10,7 @@ from mlnet.errors import DataError, OptionError
 from mlnet.options import describe
 from mlnet.storage import mat
 from mlnet.storage.atomic import write_atomically
-from mlnet.storage.networks import decode, encode, structure
+from mlnet.storage.networks import custom_classes, decode, encode, structure
 from mlnet.structure import Structure
 
 _VERSIONS = {"-v6": False, "-v7": True}
@@ -84,7 +84,7 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
         raise DataError(f"{where}: cannot be written: {error.strerror or error}.") from error
 
 
-def load(file: Any, /, *names: str) -> Structure:
+def load(file: Any, /, *names: str, Layers: Any = ()) -> Structure:  # noqa: N803
     """Return the variables of a MAT-file as a structure.
 
     ``load('file.mat').net`` is the network that was saved under this name; ``load('file.mat', 'X', 'Y')`` loads only
@@ -96,6 +96,9 @@ def load(file: Any, /, *names: str) -> Structure:
         A file of `save`, or of version 6 or 7 from MATLAB, Octave or SciPy; '.mat' may be left out.
     *names : texts
         The variables, by default all.
+    Layers : class of a custom layer, or list of them
+        The classes of the custom layers in the file. Their constructors do not run: the layers get the properties that
+        were saved.
 
     Returns
     -------
@@ -108,7 +111,10 @@ def load(file: Any, /, *names: str) -> Structure:
     ------
     DataError
         Where the file cannot be read or is damaged, has no such variable, or a variable holds objects that only MATLAB
-        can read (networks, tables, string and categorical arrays of MATLAB's own).
+        can read (networks, tables, string and categorical arrays of MATLAB's own), or has custom layers whose classes
+        are not given.
+    OptionError
+        Where Layers are no classes of custom layers.
 
     Notes
     -----
@@ -131,7 +137,8 @@ def load(file: Any, /, *names: str) -> Structure:
             raise OptionError(f"load: needs names of variables, but got {describe(name)}.")
     path = _path(file, "load")
     where = f"load: {str(path)!r}"
-    return structure({name: decode(value, where) for name, value in read(path, where, names, "F").items()})
+    with custom_classes(Layers, "load: Layers"):
+        return structure({name: decode(value, where) for name, value in read(path, where, names, "F").items()})
 
 
 def read(path: Path, where: str, names: tuple[str, ...] = (), layout: Literal["C", "F"] = "C") -> dict[str, Any]:

@@ -7,14 +7,18 @@ checks of its options, so that reading a file runs nothing that is in the file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from mlnet.errors import DataError, MlnetError, OptionError, nearest
+from mlnet.errors import DataError, MlnetError, OptionError, message, nearest
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Layer
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.network.assemble import assembleNetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
@@ -25,6 +29,8 @@ from mlnet.storage.kinds import Kinds
 from mlnet.storage.mat_format import Tagged
 from mlnet.structure import Structure
 
+_CUSTOM: ContextVar[Mapping[str, type[CustomLayer]]] = ContextVar("_CUSTOM", default=MappingProxyType({}))
+"""The classes of custom layers that may be made from the file that is being read."""
 _LARGEST = {"NumInputs": 2**12, "NumOutputs": 2**12}
 _LARGEST_OPTION = 2**26
 """Larger whole numbers among the options of a layer are taken for damage: they would make sizes without end."""
@@ -68,8 +74,9 @@ def encode(value: Any, where: str) -> Any:
 
 
 def _encode_declared(value: Declared, where: str) -> Tagged:
-    name = value.constructor_name if isinstance(value, Layer) else type(value).__name__
-    if Kinds.table().get(name) is not type(value):
+    is_custom = isinstance(value, CustomLayer)
+    name = value.constructor_name if isinstance(value, Layer) and not is_custom else type(value).__name__
+    if not is_custom and Kinds.table().get(name) is not type(value):
         raise OptionError(f"{where}: {describe(value)} cannot be kept in a file: it is no layer of mlnet.")
     kept: dict[str, Any] = {}
     for option, each in value._values.items():
@@ -81,7 +88,7 @@ def _encode_declared(value: Declared, where: str) -> Tagged:
                 )
         else:
             kept[option] = encode(each, f"{where}: {value.where()}: {option}")
-    return Tagged("object", {"constructor": name, "options": kept})
+    return Tagged("custom layer" if is_custom else "object", {"constructor": name, "options": kept})
 
 
 def _has_value(value: Declared, option: str) -> bool:
@@ -144,8 +151,8 @@ def structure(fields: dict[str, Any]) -> Structure:
 
 def _object(value: Tagged, where: str) -> Any:
     fields = value.fields
-    if value.kind == "object":
-        return _declared(fields, where)
+    if value.kind in ("object", "custom layer"):
+        return _declared(fields, where, is_custom=value.kind == "custom layer")
     if value.kind == "tuple":
         return tuple(decode(each, where) for each in _list(fields["items"]))
     if value.kind == "categorical":
@@ -161,9 +168,39 @@ def _object(value: Tagged, where: str) -> Any:
     )
 
 
-def _declared(fields: dict[str, Any], where: str) -> Declared:
+@contextmanager
+def custom_classes(layers: Any, where: str) -> Iterator[None]:
+    """Let files name the classes of custom layers that the caller passes: a class, or several, or layers of them.
+
+    Raises
+    ------
+    OptionError
+        Where something else is passed, or two classes of one name.
+    """
+    given = list(layers) if isinstance(layers, (list, tuple, set, LayerArray)) else [layers]
+    classes = {each if isinstance(each, type) else type(each) for each in given}
+    for each in given:
+        if not issubclass(each if isinstance(each, type) else type(each), CustomLayer):
+            raise OptionError(message(where, "classes of custom layers", describe(each), "Write Layers=[myLayer]."))
+    table = {each.__name__: each for each in classes}
+    if len(table) < len(classes):
+        twice = sorted(name for name, count in Counter(each.__name__ for each in classes).items() if count > 1)
+        raise OptionError(message(where, "classes of different names", f"several named '{twice[0]}'"))
+    token = _CUSTOM.set(table)
+    try:
+        yield
+    finally:
+        _CUSTOM.reset(token)
+
+
+def _declared(fields: dict[str, Any], where: str, *, is_custom: bool = False) -> Declared:
     name, options = fields["constructor"], fields["options"]
-    table = Kinds.table()
+    table: Mapping[str, type[Declared]] = _CUSTOM.get() if is_custom else Kinds.table()
+    if is_custom and name not in table:
+        raise DataError(
+            f"{where}: it has a layer of the class '{name}', which is no class of mlnet. Give the class: "
+            f"load(file, Layers=[{name}])."
+        )
     if name not in table:
         raise DataError(f"{where}: there is no '{name}'.{nearest(name, table)}")
     if not isinstance(options, dict):

@@ -18,6 +18,7 @@ from mlnet.network.trained import DAGNetwork, SeriesNetwork
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
+from mlnet.storage.networks import custom_classes
 from mlnet.structure import Structure
 from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
 from mlnet.training.data_forms import DataForms
@@ -33,7 +34,7 @@ from mlnet.training.snapshot import as_started
 from mlnet.training.statistics import with_values
 
 
-def trainNetwork(*args: Any, nargout: int = 1) -> Any:
+def trainNetwork(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:
     """Train a network and return it; what is given does not change.
 
     ``net = trainNetwork(X, Y, layers, options)``, or ``net, info = trainNetwork(X, Y, layers, options, nargout=2)``.
@@ -60,6 +61,8 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
         training goes on.
     options : result of `trainingOptions`
     nargout : 1 or 2, default 1
+    Layers : class of a custom layer, or list of them, optional
+        The classes of the custom layers in a checkpoint.
 
     Returns
     -------
@@ -130,8 +133,11 @@ def trainNetwork(*args: Any, nargout: int = 1) -> Any:
     check_supported(options)
     found = None
     if isinstance(layers, (str, os.PathLike)):
-        found = find_checkpoint(layers)
+        with custom_classes(Layers, "trainNetwork: Layers"):
+            found = find_checkpoint(layers)
         layers = found.net.to_graph() if isinstance(found.net, DAGNetwork) else found.net.Layers
+    elif Layers != ():
+        raise OptionError("trainNetwork: Layers are the classes of custom layers in a checkpoint. Leave them out.")
     kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
     network = resolve(layers, for_training=True)
