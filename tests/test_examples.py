@@ -21,6 +21,7 @@ ARGUMENTS = {
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
     "burgers_equation": ["--points", "500", "--layers", "3", "--adam", "150", "--lbfgs", "250"],
+    "custom_prelu": ["--epochs", "2", "--images", "2560"],
     "digits_gan": ["--images", "2560", "--epochs", "4"],
     "two_outputs": ["--epochs", "4", "--images", "1280"],
 }
@@ -89,6 +90,16 @@ def test_burgers_equation_is_solved_better_by_each_solver():
 def test_digits_gan_draws_what_looks_like_the_digits_on_average():
     near, grey = (float(part) for part in re.findall(r"\d\.\d{3}", run("digits_gan")[-1]))
     assert near < grey - 0.02
+
+
+def test_custom_prelu_passes_its_checks_and_learns():
+    lines = run("custom_prelu")
+    (summary,) = [line for line in lines if "Passed" in line]
+    assert summary.split()[:4] == ["14", "Passed,", "0", "Failed,"]
+    (accuracy,) = [float(line.split()[2]) for line in lines if line.startswith("Test accuracy")]
+    assert accuracy > 90
+    low, high = (float(n) for n in re.findall(r"-?\d\.\d\d", lines[-1]))
+    assert low < 0 or high > 0.1, "Alpha begins between 0 and 0.1"
 
 
 def test_two_outputs_learns_both():

@@ -6,6 +6,7 @@ Importing the package registers the renderers, so that ``repr`` and notebooks sh
 from __future__ import annotations
 
 from mlnet.autodiff.array import dlarray
+from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.data.augmentation import ImageDataAugmenter
 from mlnet.data.datastore import Datastore
 from mlnet.data.declared import DeclaredDatastore
@@ -17,7 +18,7 @@ from mlnet.display.datastores import augmenter_text, datastore_html, datastore_t
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
-from mlnet.display.objects import declared_block, metrics_block, network_block, structure_block
+from mlnet.display.objects import declared_block, layout_block, metrics_block, network_block, structure_block
 from mlnet.display.page import analysis_page
 from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
@@ -37,6 +38,7 @@ __all__ = ["disp", "properties"]
 for _kind, _block in (
     (Declared, declared_block),
     (Structure, structure_block),
+    (networkDataLayout, layout_block),
     (TrainedNetwork, network_block),
     (LayerGraph, network_block),
     (dlnetwork, network_block),

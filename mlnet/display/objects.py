@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.data.segmentation_metrics import SemanticSegmentationMetrics
 from mlnet.display.html import html_table, paragraph, titled
 from mlnet.display.values import value_text
@@ -113,6 +114,13 @@ def network_block(network: TrainedNetwork | LayerGraph | dlnetwork) -> Block:
     rows = [(name, getattr(network, name)) for name in names if hasattr(network, name)]
     closing = "View summary with summary." if isinstance(network, dlnetwork) else ""
     return property_block(type(network).__name__, rows, closing=closing)
+
+
+def layout_block(layout: networkDataLayout) -> Block:
+    """Return the block of a data layout: its size and format."""
+    size = " ".join("NaN" if each != each else str(each) for each in layout.Size)
+    rows = (("Size", f"[{size}]"), ("Format", f"'{layout.Format}'"))
+    return Block(_header("networkDataLayout", True), (("", rows),))
 
 
 def structure_block(structure: Structure) -> Block:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from mlnet.errors import NotSupportedError, OptionError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer, dims
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port, layerGraph
 from mlnet.network.trained import DAGNetwork, TrainedNetwork
@@ -26,7 +28,8 @@ def codeFor(layers: Any, language: str = "python") -> str:  # noqa: N802 - the s
     """Return the code that makes a layer array or graph again.
 
     Options that have their defaults are left out. Learned values (weights, statistics of the layers) are not in the
-    code; a comment names those that there are. `exportWeights`, `exportONNXNetwork` and pickle keep them.
+    code; a comment names those that there are. Custom layers are made by their constructors, whose arguments are the
+    properties of the same names. `exportWeights`, `exportONNXNetwork` and pickle keep them.
 
     Parameters
     ----------
@@ -112,6 +115,8 @@ class _Language:
 
     def call(self, layer: Layer, number: int) -> str:
         """Return the call that makes a layer."""
+        if isinstance(layer, CustomLayer):
+            return self._custom(layer, number)
         arguments = []
         learned = {*(each.name for each in layer.learnables), *layer.states}
         for option, value in _written(layer):
@@ -128,6 +133,36 @@ class _Language:
             is_required = option.argument is Argument.REQUIRED
             arguments.append(text if is_required else self.pair(option.name, text))
         return f"{layer.constructor_name}({', '.join(arguments)})"
+
+    def _custom(self, layer: CustomLayer, number: int) -> str:
+        """Return the call of the constructor of a custom layer: its arguments are properties of the same names."""
+        name, where = type(layer).__name__, where_text(number, layer)
+        given = {each.lower(): each for each in layer.table.entries}
+        positional: list[str] = []
+        named: list[str] = []
+        for argument in inspect.signature(type(layer).__init__).parameters.values():
+            is_optional = argument.default is not argument.empty
+            if argument.name == "self" or argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
+                continue
+            if argument.name.lower() not in given:
+                if not is_optional:
+                    self.mistakes.append(f"{where}: its constructor needs {argument.name}, which it does not keep.")
+                continue
+            value = getattr(layer, given[argument.name.lower()])
+            if is_optional and _same(value, argument.default):
+                continue
+            try:
+                text = self.value(value)
+            except ValueError:
+                self.mistakes.append(f"{where}: {argument.name} is {type(value).__name__}.")
+                continue
+            (named if is_optional else positional).append(self.pair(argument.name, text) if is_optional else text)
+        if "__init__" not in vars(type(layer)) and layer.Name:
+            named.append(self.pair("Name", self.value(layer.Name)))
+        learned = [*(each.name for each in layer.learnables), *layer.states]
+        sizes = {each: np.shape(getattr(layer, each)) for each in learned}
+        self._left_out += [f"{where}, {each} of size {dims(size)}" for each, size in sizes.items() if np.prod(size)]
+        return f"{name}({', '.join([*positional, *named])})"
 
 
 def _written(layer: Layer) -> Iterator[tuple[Option, Any]]:

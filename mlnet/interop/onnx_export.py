@@ -20,6 +20,7 @@ from mlnet.interop.onnx_graph import Builder, OnnxGraph, OnnxNode, OnnxTensor
 from mlnet.interop.onnx_operations import ANY_SHAPE, EXPORTERS, WITH_TIME
 from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.trained import TrainedNetwork
@@ -193,7 +194,7 @@ class _Writer:
             inputs = [self._values.get(source) for source in network.sources[index]]  # type: ignore[misc]
         call = layer.operation(*network.input_sizes(index), training=False)
         if call is not None and call.operation not in EXPORTERS:
-            self._mistake(index, "")
+            self._mistake(index, "methods of a class of a user" if isinstance(layer, CustomLayer) else "")
             return
         if None in inputs:
             return

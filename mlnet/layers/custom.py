@@ -125,7 +125,7 @@ class Layer(base.Layer, metaclass=_Constructed):
     _declared: ClassVar[dict[str, Learnable | State]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        if not cls.__module__.startswith("mlnet.layers."):
+        if "_own_table" not in vars(cls):  # a class of a user
             cls._declare()
         cls._tables = {}
         super().__init_subclass__(**kwargs)
@@ -133,14 +133,15 @@ class Layer(base.Layer, metaclass=_Constructed):
     @classmethod
     def _declare(cls) -> None:
         """Turn what stands in the body of the class into its table."""
-        entries = dict(cls._own_table.entries)
+        entries: dict[str, Any] = dict(cls._own_table.entries)
         for parent in cls.__mro__[:0:-1]:
             if isinstance(parent, _Constructed):
                 entries.update(parent.__dict__.get("_own_table", Table()).entries)  # several bases
         declared = dict(cls._declared)
-        for name, value in list(vars(cls).items()):
+        given = dict(vars(cls))
+        for name, value in given.items():
             if name in CHANGEABLE:
-                entries[name] = replace(entries[name], default=entries[name].rule.convert(value))  # type: ignore
+                entries[name] = replace(entries[name], default=entries[name].rule.convert(value))
             elif name.startswith("__") or name in METHODS or name in ("_own_table", "_tables", "_declared", "_values"):
                 continue
             elif name in _RESERVED:
@@ -154,6 +155,13 @@ class Layer(base.Layer, metaclass=_Constructed):
             else:
                 entries[name] = property_option(name, value)
             delattr(cls, name)
+        for kind, start in (("Input", "in"), ("Output", "out")):
+            count, names = f"Num{kind}s", f"{kind}Names"
+            if names in given:
+                entries[count] = replace(entries[count], default=len(entries[names].default))
+            elif count in given:
+                several = automatic_ports(start, entries[count].default)
+                entries[names] = replace(entries[names], default=several)
         cls._own_table, cls._declared = ordered(list(entries.values())), declared
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -230,10 +238,12 @@ class Layer(base.Layer, metaclass=_Constructed):
         doing = self.__dict__.get("_doing", "")
         if doing not in ("", "__init__", "initialize", "resetState"):
             self._assign_while_computing(name, value, doing)
-        elif name in type(self).table.entries or isinstance(getattr(type(self), name, None), property):
+        elif name in type(self).table.entries:
             object.__setattr__(self, name, value)
         elif name in _RESERVED or name in METHODS:
             raise OptionError(f"{self.where()}: layers have something else of the name '{name}'. Give it another name.")
+        elif isinstance(getattr(type(self), name, None), property):
+            object.__setattr__(self, name, value)
         elif doing or name in self._values:
             self._values[name] = value if doing else _kept(value)
         else:

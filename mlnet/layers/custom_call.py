@@ -14,7 +14,7 @@ import numpy as np
 from mlnet.autodiff.array import dlarray, wrap
 from mlnet.autodiff.differentiate import Pullback, vjp
 from mlnet.errors import DataError, MlnetError, message
-from mlnet.layers.base import Size, SizeError
+from mlnet.layers.base import Size, SizeError, without_ones
 from mlnet.layers.trial import times, zeros
 from mlnet.options import describe
 
@@ -141,8 +141,17 @@ class LayerCall:
                 self, self.method, needed, f"{len(found)} values" if len(found) != 1 else "one value"
             )
         outputs = tuple(self._output(each) for each in found[:count])
-        kept = {name: np.asarray(each._data if isinstance(each, dlarray) else each) for name, each in states.items()}
+        shapes = {name: value.shape for name, value in zip(self._names, parameters, strict=True)}
+        kept = {name: self._state(name, each, shapes[name]) for name, each in states.items()}
         return outputs, kept, rest[0] if rest else None
+
+    def _state(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """Return the new value of a state, without the ones behind its shape that lined it up with the input."""
+        found = np.asarray(value._data if isinstance(value, dlarray) else value)
+        if found.dtype.kind not in "fiub":
+            raise WrongMethodError(self, self.method, f"that gives the state {name} numbers", describe(value))
+        fits = without_ones(found.shape) == without_ones(shape)
+        return found.reshape(shape) if fits else found.reshape(*found.shape, *[1] * (2 - found.ndim))
 
     def _live(self, parameters: Sequence[Any]) -> Layer:
         """Return the layer with the parameters of this moment, which line up with the first input from the left."""
@@ -216,7 +225,7 @@ class LayerCall:
                 gradients.append(None)
                 continue
             value = np.asarray(result._data if isinstance(result, dlarray) else result)
-            same = [n for n in value.shape if n != 1] == [n for n in array.shape if n != 1]
+            same = without_ones(value.shape) == without_ones(array.shape)
             if value.dtype.kind != "f" or not same:
                 needed = f"that returns a gradient of {name} of size {times(array.shape)}"
                 came = f"size {times(value.shape)}" if value.dtype.kind == "f" else f"numbers of type {value.dtype}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, dims
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.layers.unknown import UnknownSizeError, is_known
 from mlnet.network.dlnetwork import dlnetwork
@@ -55,6 +56,8 @@ class NetworkAnalysis(Shown):
         rows = []
         for index, layer in enumerate(wiring.layers):
             known = sized.known(index)
+            if isinstance(layer, CustomLayer):
+                layer = sized.layers.get(index, layer)  # with the parameters that its class has initialized
             has_size = index in sized.sizes and (known or isinstance(layer, InputLayer))
             size = (known or sized.sizes[index])[0] if has_size else None
             learnables = _shapes(layer, [each.name for each in layer.learnables], size)

@@ -198,8 +198,7 @@ def _declared(fields: dict[str, Any], where: str, *, is_custom: bool = False) ->
     table: Mapping[str, type[Declared]] = _CUSTOM.get() if is_custom else Kinds.table()
     if is_custom and name not in table:
         raise DataError(
-            f"{where}: it has a layer of the class '{name}', which is no class of mlnet. Give the class: "
-            f"load(file, Layers=[{name}])."
+            f"{where}: it has a layer of the class '{name}', which is no class of mlnet. Give it: Layers=[{name}]."
         )
     if name not in table:
         raise DataError(f"{where}: there is no '{name}'.{nearest(name, table)}")

@@ -46,7 +46,7 @@ TESTED_ELSEWHERE = {
     *[f"{kind}_pooling{d}" for kind in ("max", "average", "global_max", "global_average") for d in ("1d", "3d")],
     *("weight_normalization", "weight_standardization"),
     *("max_pooling2d_with_indices", "max_unpooling2d"),
-    *("user_function",),
+    *("user_function", "custom_layer", "custom_layer_with_backward"),
     *("flatten", "reshape", "permute", "depth_to_space", "space_to_depth", "resize"),
 }
 """Operations that need a generator or several inputs and have a test file of their own."""

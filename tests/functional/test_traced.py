@@ -31,7 +31,7 @@ CASES = {
 
 
 def test_every_traced_operation_has_a_case():
-    assert set(CASES) | {"user_function"} == set(traced.OPERATIONS)
+    assert set(CASES) | {"user_function", "custom_layer"} == set(traced.OPERATIONS)
 
 
 @pytest.mark.parametrize("approximation", ["none", "tanh"])

@@ -24,6 +24,7 @@ class CustomLayerSaved(NamedTuple):
     formats: tuple[str, ...]
     outputs: tuple[str, ...]
     states: dict[str, np.ndarray]
+    lengths: np.ndarray | None
 
 
 def custom_layer(
@@ -39,10 +40,15 @@ def custom_layer(
     """Return what the method of a layer makes of inputs, and parameters behind them.
 
     ``call`` is a `LayerCall`; ``formats`` are those of one observation of each input, ``outputs`` the format and size
-    of each output, without observations and time. Sequences come padded; their lengths play no part here. NumPy's
+    of each output, without observations and time. Sequences come padded, and have zeros behind their ends. NumPy's
     random numbers come from ``generator`` while the method runs.
     """
-    inputs, parameters = arrays[: len(formats)], arrays[len(formats) :]
+    steps = (lengths, *(more_lengths or [lengths] * (len(formats) - 1)))
+    inputs = [
+        _cut(x, own) if format.endswith("T") else x
+        for x, own, format in zip(arrays[: len(formats)], steps, formats, strict=True)
+    ]
+    parameters = arrays[len(formats) :]
     given = [
         wrap(to_user(x, format), None, labels_of(format) if call.formatted else "")
         for x, format in zip(inputs, formats, strict=True)
@@ -57,7 +63,7 @@ def custom_layer(
         result = workspace.empty(f"y{number}", y.shape, inputs[0].dtype)
         np.copyto(result, y, casting="unsafe")
         results.append(result)
-    saved = CustomLayerSaved(ran.pullback, formats, tuple(format for format, _ in outputs), ran.states)
+    saved = CustomLayerSaved(ran.pullback, formats, tuple(format for format, _ in outputs), ran.states, lengths)
     return results[0] if len(results) == 1 else tuple(results), saved
 
 
@@ -71,7 +77,8 @@ def custom_layer_backward(
     """Return the gradients of the inputs and parameters."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
     seeds = [
-        None if each is None else to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
+        None if each is None else to_user(_cut(each, saved.lengths) if format.endswith("T") else each, format)
+        for each, format in zip(d_outputs, saved.outputs, strict=True)
     ]
     results: list[np.ndarray | None] = []
     for number, gradient in enumerate(saved.pullback(*seeds, wanted=wanted)):
@@ -87,6 +94,14 @@ def custom_layer_backward(
 
 custom_layer_with_backward, custom_layer_with_backward_backward = custom_layer, custom_layer_backward
 """The same for layers with a backward of their own: their derivatives cannot be differentiated again."""
+
+
+def _cut(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    """Return padded sequences (N, T, ...) with zeros behind their ends."""
+    if lengths is None or lengths.min(initial=x.shape[1]) == x.shape[1]:
+        return x
+    inside = np.arange(x.shape[1]) < lengths[:, None]
+    return np.where(inside.reshape(*inside.shape, *[1] * (x.ndim - 2)), x, x.dtype.type(0))
 
 
 def _text(shape: tuple[int, ...]) -> str:
