@@ -19,6 +19,32 @@ class ArrayContainer(ABC):
         """Return a copy with ``function`` applied to each dlarray."""
 
 
+class NestedNetwork(ArrayContainer):
+    """A network that a layer may hold as a learnable parameter."""
+
+    Initialized: bool
+
+    @abstractmethod
+    def learnable_keys(self) -> list[tuple[str, str]]:
+        """Return (layer name, parameter name) of each learnable."""
+
+    @abstractmethod
+    def state_keys(self) -> list[tuple[str, str]]:
+        """Return (layer name, parameter name) of each state."""
+
+    @abstractmethod
+    def learnable_value(self, key: tuple[str, str]) -> dlarray:
+        """Return a learnable."""
+
+    @abstractmethod
+    def factors_of(self, key: tuple[str, str]) -> list[tuple[float, float]]:
+        """Return (learning-rate factor, L2 factor) for each block of rows of a learnable."""
+
+    @abstractmethod
+    def with_learnables(self, function: Callable[[tuple[str, str], dlarray], dlarray]) -> Any:
+        """Return a copy with ``function`` applied to the key and value of each learnable."""
+
+
 def mapped(value: Any, function: Callable[[dlarray], Any]) -> Any:
     """Return ``value`` with ``function`` applied to each dlarray in it; all else stays as it is."""
     if isinstance(value, dlarray):

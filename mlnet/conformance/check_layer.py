@@ -151,6 +151,8 @@ def _report(layer: Layer, options: Declared) -> CheckReport:
             return replace(without_trial(case, title, reason), preface=_PREFACE)
         fix = "" if options.InputFormat else " For sequences and 1-D images, give InputFormat: 'CT', 'SSCT', 'SC', ..."
         raise NetworkError(f"checkLayer: the layer does not take inputs of {listed}: {error}{fix}") from error
+    if isinstance(layer, CustomLayer):  # what its method initialize draws has to be the same in all checks
+        case = replace(case, layer=layer.with_size(*sizes))
     report = run_suite(case, title)
     return replace(report, preface=_PREFACE) if custom else report
 

@@ -27,7 +27,7 @@ def check_types(case: Case) -> None:
         call = LayerCall(layer, case.sizes, training=training)
         for dtype in (np.float32, np.float64):
             inputs = [zeros(size, 2, formatted=call.formatted, dtype=dtype) for size in case.sizes]
-            parameters = [wrap(np.asarray(layer._values[name], dtype)) for name in names]
+            parameters = [wrap(np.asarray(getattr(layer, name), dtype)) for name in names]
             with np.errstate(all="ignore"):
                 ran = call.run(inputs, parameters, np.random.default_rng(0))
                 ran.pullback(*(np.ones_like(y._data) for y in ran.outputs), wanted=(True,) * len(inputs + parameters))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.autodiff.containers import NestedNetwork
 from mlnet.conformance.sizes import OTHER_SIZES
 from mlnet.conformance.surroundings import network_of
 from mlnet.conformance.trial import Case
@@ -71,6 +72,10 @@ def same_layers(a: Layer, b: Layer) -> bool:
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, LayerGraph):
         return bool(a.wires == b.wires) and all(same_layers(*pair) for pair in zip(a.Layers, b.Layers, strict=True))
+    if isinstance(a, NestedNetwork):
+        keys = a.learnable_keys()
+        values = [[each.learnable_value(key)._data for key in keys] for each in (a, b)]
+        return type(a) is type(b) and keys == b.learnable_keys() and all(map(np.array_equal, *values))
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
     if isinstance(a, categorical):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.autodiff.formats import ORDER
 from mlnet.errors import DataError, message
 from mlnet.functional.pairs import as_type
@@ -54,11 +55,17 @@ def formatted(X: Any, where: str) -> dlarray:
 
 
 def size_of(X: Any, where: str) -> Size:
-    """Return the size of one observation of formatted data."""
-    array = formatted(X, where)
-    lengths = {
-        label: [n for n, each in zip(array.shape, array.dims(), strict=True) if each == label] for label in ORDER
-    }
+    """Return the size of one observation of formatted data, or of a networkDataLayout."""
+    if isinstance(X, networkDataLayout):
+        labels, shape = X.Format, tuple(X.Size)
+        known = [n for n, label in zip(shape, labels, strict=False) if label in "SC"]
+        if not labels or "U" in labels or any(n != n for n in known):
+            needed = "a layout with a format of the labels S, C, B and T, and numbers for S and C"
+            raise DataError(message(where, needed, f"{list(shape)} with the format '{labels}'"))
+    else:
+        array = formatted(X, where)
+        labels, shape = array.dims(), array.shape
+    lengths = {label: [n for n, each in zip(shape, labels, strict=True) if each == label] for label in ORDER}
     channels = (lengths["C"] or [1])[0]
     return Size("S" * len(lengths["S"]) + "C" + "T" * len(lengths["T"]), (*lengths["S"], channels))
 

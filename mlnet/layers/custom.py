@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.containers import NestedNetwork
 from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.errors import DataError, MlnetError, OptionError, UnknownNameError, message, nearest
 from mlnet.layers import base
@@ -22,6 +24,7 @@ from mlnet.layers.custom_declarations import (
     Learnable,
     State,
     TableOf,
+    is_set,
     ordered,
     port_options,
     property_option,
@@ -58,6 +61,9 @@ class Layer(base.Layer, metaclass=_Constructed):
 
     Learnable parameters and states line up with the first input from their first dimension on, as in MATLAB: a
     parameter of size 1 x 1 x C is one number for each channel of images, C x 1 for each feature.
+
+    A learnable parameter may be a `dlnetwork` without states, whose parameters are then named 'Network/layer/Weights':
+    predict of a layer that is `Formattable` calls ``self.Network.predict(X)``.
 
     Methods that a subclass may have:
 
@@ -184,12 +190,42 @@ class Layer(base.Layer, metaclass=_Constructed):
 
     @property
     def learnables(self) -> tuple[base.Learnable, ...]:  # type: ignore[override]
-        """The learnable parameters, in the order of their declaration."""
-        return tuple(
-            base.Learnable(name, name, "zeros", 1, "")
-            for name, kind in self._declared.items()
-            if isinstance(kind, Learnable)
-        )
+        """The learnable parameters, in the order of their declaration; those of a network as 'Network/layer/name'."""
+        names = [name for name, kind in self._declared.items() if isinstance(kind, Learnable)]
+        return tuple(base.Learnable(each, each, "zeros", 1, "") for name in names for each in self._names_of(name))
+
+    def _names_of(self, name: str) -> list[str]:
+        value = self._values.get(name)
+        if isinstance(value, NestedNetwork) and value.Initialized:
+            return [f"{name}/{layer}/{parameter}" for layer, parameter in value.learnable_keys()]
+        return [name]
+
+    def factors(self, learnable: base.Learnable) -> list[tuple[float, float]]:
+        """Return (learning-rate factor, L2 factor) of a parameter; for one of a network those of its layer."""
+        network, key = self._place(learnable.name)
+        return super().factors(learnable) if key is None else self._values[network].factors_of(key)
+
+    @staticmethod
+    def _place(name: str) -> tuple[str, tuple[str, str] | None]:
+        """Return the network and the key in it that a name such as 'Network/layer/name' means."""
+        if "/" not in name:
+            return name, None
+        network, rest = name.split("/", 1)
+        layer, parameter = rest.rsplit("/", 1)
+        return network, (layer, parameter)
+
+    def replaced(self: C, **values: Any) -> C:
+        """Return a copy with other values of some properties and parameters, also of those of networks."""
+        nested = {self._place(name): value for name, value in values.items() if "/" in name}
+        twin = super().replaced(**{name: value for name, value in values.items() if "/" not in name})
+        for name in {network for network, _ in nested}:
+
+            def changed(key: tuple[str, str], old: dlarray, name: str = name) -> dlarray:
+                value = nested.get((name, key), old)
+                return value if isinstance(value, dlarray) else wrap(np.array(value))
+
+            twin._values[name] = twin._values[name].with_learnables(changed)
+        return twin
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -265,6 +301,9 @@ class Layer(base.Layer, metaclass=_Constructed):
         values = self.__dict__.get("_values", {})
         if name in values:
             return values[name]
+        network, key = self._place(name)
+        if key is not None and isinstance(values.get(network), NestedNetwork):
+            return values[network].learnable_value(key)._data
         if name.startswith("__"):
             raise AttributeError(name)
         return super().__getattr__(name)
@@ -300,11 +339,11 @@ class Layer(base.Layer, metaclass=_Constructed):
         twin = self.copy()
         if self.has("initialize"):
             twin = self._called("initialize", *map(layout_of, sizes))
-        names = [*(each.name for each in self.learnables), *self.states]
+        names = list(self._declared)
         if self.has("resetState") and any(not twin._values[name].size for name in self.states):
             twin = twin._called("resetState")
-        twin._values.update({name: self._values[name] for name in names if self._values[name].size})
-        missing = [name for name in names if not twin._values[name].size]
+        twin._values.update({name: self._values[name] for name in names if is_set(self._values[name])})
+        missing = [name for name in names if not is_set(twin._values[name])]
         if missing:
             fix = "Set it in __init__, or in initialize(self, layout) where it depends on the size of the input."
             raise SizeError(f"a value of {' and '.join(missing)}", "none", fix)
@@ -334,7 +373,7 @@ class Layer(base.Layer, metaclass=_Constructed):
 
     def parameter_shape(self, name: str, size: Size) -> tuple[int, ...]:
         """Return the shape of a parameter that has a value."""
-        return self._values[name].shape
+        return getattr(self, name).shape
 
     def output_size(self, *sizes: Size) -> Size:
         """Return the size of the first output."""

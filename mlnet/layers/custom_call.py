@@ -63,7 +63,7 @@ class LayerCall:
         given = [zeros(size, count, formatted=self.formatted) for size in self.sizes]
         shapes = " and ".join(times(array.shape) for array in given)
         kind = "formatted dlarrays" if self.formatted else "arrays"
-        parameters = [wrap(np.asarray(self.layer._values[name], np.float32)) for name in self._names]
+        parameters = [wrap(np.asarray(getattr(self.layer, name), np.float32)) for name in self._names]
         try:
             with np.errstate(all="ignore"):
                 ran = self.run(given, parameters, np.random.default_rng(0))
@@ -155,8 +155,15 @@ class LayerCall:
 
     def _live(self, parameters: Sequence[Any]) -> Layer:
         """Return the layer with the parameters of this moment, which line up with the first input from the left."""
-        live = self.layer.copy()
+        nested = {
+            name: value if isinstance(value, dlarray) else wrap(value)
+            for name, value in zip(self._names, parameters, strict=True)
+            if "/" in name
+        }
+        live = self.layer.replaced(**nested)
         for name, value in zip(self._names, parameters, strict=True):
+            if "/" in name:
+                continue
             shape = self._lined_up(value.shape)
             live._values[name] = value if shape == value.shape else value.reshape(shape)
         live.__dict__.update(_doing=self.method, _changed=set())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mlnet.autodiff.array import dlarray
+from mlnet.autodiff.containers import NestedNetwork
 from mlnet.options import Derived, Group, Option, Table
-from mlnet.rules import EMPTY, Rule, anything, array, either, empty, integer, number, text, texts
+from mlnet.rules import EMPTY, Refused, Rule, anything, array, either, empty, integer, number, text, texts
 
 if TYPE_CHECKING:
     from mlnet.layers.custom import Layer
@@ -16,7 +17,11 @@ METHODS = ("predict", "forward", "backward", "initialize", "resetState", "forwar
 
 
 def _parameter(value: Any) -> Any:
-    """Return a parameter as it is kept: numbers as matrices, vectors as columns."""
+    """Return a parameter as it is kept: numbers as matrices, vectors as columns; networks as they are."""
+    if isinstance(value, NestedNetwork):
+        if value.state_keys():
+            raise Refused
+        return value
     found = array().convert(value._data if isinstance(value, dlarray) else value)
     if found.ndim < 2:
         found = found.reshape(-1, 1)
@@ -24,7 +29,13 @@ def _parameter(value: Any) -> Any:
     return found
 
 
-_ARRAY = Rule(array().needed, _parameter, array().bad)
+_NEEDED = f"{array().needed}, or a dlnetwork without states"
+_ARRAY = Rule(_NEEDED, _parameter, array().bad)
+
+
+def is_set(value: Any) -> bool:
+    """Tell whether a parameter has a value: an array that is not empty, or an initialized network."""
+    return bool(value.Initialized if isinstance(value, NestedNetwork) else value.size)
 
 
 class Learnable:

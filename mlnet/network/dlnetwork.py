@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import dlarray, wrap
-from mlnet.autodiff.containers import ArrayContainer
+from mlnet.autodiff.containers import NestedNetwork
 from mlnet.engines.program import Key, Program
 from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
 from mlnet.functional.batches import Batch, batch_of, size_of
@@ -41,7 +41,7 @@ class _RunOptions(Declared):
     table = Table(Option("Outputs", [], either(texts(), text()), "The layers whose outputs are wanted."))
 
 
-class dlnetwork(ArrayContainer, Shown):
+class dlnetwork(NestedNetwork, Shown):
     """A network for training loops of one's own.
 
     Its learnables are dlarrays. Given to a function through `dlfeval` they are traced, so that the gradients of a loss
@@ -55,8 +55,9 @@ class dlnetwork(ArrayContainer, Shown):
     ----------
     layers : LayerArray, list of layers or LayerGraph, optional
         Without output layers.
-    *X : dlarray, optional
-        Examples of formatted inputs, one for each input, from which sizes are taken where there is no input layer.
+    *X : dlarray or networkDataLayout, optional
+        Examples or layouts of formatted inputs, one for each input, from which sizes are taken where there is no input
+        layer.
     Initialize : true or false (1 or 0), default True
         Whether learnables get their first values now. Without it, or where the size of an input is not known, use
         `initialize`.
@@ -118,7 +119,7 @@ class dlnetwork(ArrayContainer, Shown):
         return self._ends.output_names
 
     @property
-    def Initialized(self) -> bool:
+    def Initialized(self) -> bool:  # type: ignore[override]
         """Whether all learnables have values."""
         return self._network is not None
 
@@ -183,6 +184,23 @@ class dlnetwork(ArrayContainer, Shown):
         net = self._copy()
         net._learnables = {key: function(key, value) for key, value in self._learnables.items()}
         return net
+
+    def learnable_keys(self) -> list[Key]:
+        """Return (layer name, parameter name) of each learnable."""
+        return list(self._learnables)
+
+    def state_keys(self) -> list[Key]:
+        """Return (layer name, parameter name) of each state."""
+        return list(self._states)
+
+    def learnable_value(self, key: Key) -> dlarray:
+        """Return a learnable."""
+        return self._learnables[key]
+
+    def factors_of(self, key: Key) -> list[tuple[float, float]]:
+        """Return (learning-rate factor, L2 factor) for each block of rows of a learnable."""
+        layer = self._ends.graph.layer(key[0], "dlnetwork")
+        return layer.factors(layer.learnable(key[1]))
 
     def with_graph(self, graph: LayerGraph) -> dlnetwork:
         """Return a network of changed layers, not initialized; set values are kept."""
@@ -406,8 +424,8 @@ def initialize(net: dlnetwork, *X: Any) -> dlnetwork:
     Parameters
     ----------
     net : dlnetwork
-    *X : dlarray
-        Examples of formatted inputs, one for each input, where there is no input layer.
+    *X : dlarray or networkDataLayout
+        Examples or layouts of formatted inputs, one for each input, where there is no input layer.
 
     Raises
     ------

@@ -36,7 +36,10 @@ MISTAKES = {
     "array": ({"predict": lambda self, X: np.asarray(X)}, "not turned into an array"),
     "rule": ({"predict": lambda self, X: np.cumprod(X)}, "np.cumprod: needs arrays, but got a dlarray, for which"),
     "truth": ({"predict": lambda self, X: max(X, 0)}, "use np.where, np.maximum and np.minimum"),
-    "raising": ({"predict": lambda self, X: {}["key"]}, r"but got KeyError: 'key' \(line \d+ of test_custom_mistakes.py"),
+    "raising": (
+        {"predict": lambda self, X: {}["key"]},
+        r"but got KeyError: 'key' \(line \d+ of test_custom_mistakes.py",
+    ),
     "assigning": ({"predict": _assigning}, r"Declare it as a state in the class \(Factor = State\(\)\)"),
     "changing": ({"predict": _changing, "backward": lambda self, X, Z, d, m: d}, "Compute new arrays instead of"),
     "forward": ({"forward": lambda self, X: X[:2]}, "the same size of output from forward and predict"),
