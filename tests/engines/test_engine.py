@@ -22,7 +22,7 @@ def test_the_numpy_engine_is_an_engine():
     engine = NumpyEngine()
     assert isinstance(engine, Engine)
     assert engine.name == "numpy"
-    names = {"softmax_cross_entropy", "half_mean_squared_error", "softmax_focal", "generalized_dice"}
+    names = {"softmax_cross_entropy", "half_mean_squared_error", "softmax_focal", "generalized_dice", "custom_loss"}
     assert set(engine.losses) == names
 
 

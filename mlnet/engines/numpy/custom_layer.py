@@ -92,8 +92,22 @@ def custom_layer_backward(
     return tuple(results)
 
 
-custom_layer_with_backward, custom_layer_with_backward_backward = custom_layer, custom_layer_backward
-"""The same for layers with a backward of their own: their derivatives cannot be differentiated again."""
+def custom_layer_with_backward(
+    *arrays: np.ndarray, **options: Any
+) -> tuple[np.ndarray | tuple[np.ndarray, ...], CustomLayerSaved]:
+    """Return what `custom_layer` returns, for layers with a method backward: no second derivative goes through them."""
+    return custom_layer(*arrays, **options)
+
+
+def custom_layer_with_backward_backward(
+    saved: CustomLayerSaved,
+    d_output: np.ndarray | tuple[np.ndarray | None, ...],
+    *,
+    wanted: tuple[bool, ...],
+    workspace: Workspace,
+) -> tuple[np.ndarray | None, ...]:
+    """Return the gradients of the inputs and parameters that the method has returned."""
+    return custom_layer_backward(saved, d_output, wanted=wanted, workspace=workspace)
 
 
 def _cut(x: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
