@@ -10,7 +10,7 @@ from mlnet.engines.numpy.engine import NumpyEngine
 
 from .gradients import difference, random_direction
 
-LOSSES = NumpyEngine().losses
+LOSSES = {name: loss for name, loss in NumpyEngine().losses.items() if name != "custom_loss"}  # tests/layers/test_custom_output.py
 SHAPES = [(5, 4), (5, 1, 1, 4), (2, 3, 2, 4), (1, 1)]
 
 
