@@ -30,6 +30,7 @@ from mlnet.layers.custom_declarations import (
     property_option,
 )
 from mlnet.layers.trial import automatic_ports, sizes_of_outputs
+from mlnet.layers.unknown import UnknownSizeError
 from mlnet.options import Table
 from mlnet.rules import read_only
 
@@ -336,6 +337,8 @@ class Layer(base.Layer, metaclass=_Constructed):
 
     def with_size(self: C, *sizes: Size) -> C:
         """Return a copy that `initialize` has seen; raise `SizeError` where a parameter has no value then."""
+        if not all(size.is_known for size in sizes):
+            raise UnknownSizeError
         twin = self.copy()
         if self.has("initialize"):
             twin = self._called("initialize", *map(layout_of, sizes))

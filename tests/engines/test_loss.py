@@ -10,7 +10,9 @@ from mlnet.engines.numpy.engine import NumpyEngine
 
 from .gradients import difference, random_direction
 
-LOSSES = {name: loss for name, loss in NumpyEngine().losses.items() if name != "custom_loss"}  # tests/layers/test_custom_output.py
+LOSSES = {name: loss for name, loss in NumpyEngine().losses.items() if name != "custom_loss"}
+"""All losses but those of users, which have tests of their own."""
+
 SHAPES = [(5, 4), (5, 1, 1, 4), (2, 3, 2, 4), (1, 1)]
 
 
