@@ -1,9 +1,9 @@
 """Time of a recurrent training step without the update, ours and PyTorch's, in one process in turns.
 
-    python benchmarks/recurrent.py [--rounds 30] [--steps 5] [--threads N]
+    python benchmarks/recurrent.py [--rounds 30] [--steps 5] [--threads N] [--engines numpy onednn]
 
 A step is forward, loss and the gradients of all parameters. A round runs so many steps of each; the table shows the
-median over the rounds.
+median over the rounds, and the ratio tells how many times the better engine is faster than PyTorch.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from training import medians
 
-from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.engine import NumpyEngine
+from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.packing import pack
-from mlnet.engines.program import Node, Program, StepPlan
+from mlnet.engines.program import Node, Program
+from mlnet.engines.select import ENGINES, engine_named
 from mlnet.layers.base import no_lengths
 
 CLASSES = 9
@@ -56,8 +56,8 @@ def data(workload: Workload) -> tuple[np.ndarray, np.ndarray]:
     return x, generator.integers(0, CLASSES, workload.batch)
 
 
-def ours(workload: Workload) -> Callable[[], None]:
-    """Return a function that runs one step of mlnet."""
+def ours(workload: Workload, engine: Engine) -> Callable[[], None]:
+    """Return a function that runs one step of mlnet on ``engine``."""
     generator = np.random.default_rng(0)
     gates, directions = (3 if workload.operation == "gru" else 4), (2 if workload.operation == "bilstm" else 1)
     rows, outputs = directions * gates * workload.units, directions * workload.units
@@ -79,8 +79,7 @@ def ours(workload: Workload) -> Callable[[], None]:
         Node("layer", workload.operation, (-1,), tuple(shapes), {"output_mode": "last"}, time=no_lengths),
         Node("fc", "fully_connected", (0,), ("Weights", "Bias")),
     )
-    engine = NumpyEngine()
-    plan, loss = StepPlan(engine, Program(nodes)), engine.losses["softmax_cross_entropy"]
+    plan, loss = engine.plan(Program(nodes)), engine.losses["softmax_cross_entropy"]
     x, classes = data(workload)
     lengths, workspace = workload.lengths(), Workspace()
     packed = pack(x, lengths)
@@ -124,6 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, help="threads of PyTorch; by default its own choice")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES, help="engines of mlnet")
     arguments = parser.parse_args()
     try:
         import torch
@@ -132,15 +132,18 @@ def main() -> None:
         print("PyTorch is not installed and left out: pip install torch")
     if torch is not None and arguments.threads:
         torch.set_num_threads(arguments.threads)
-    print(f"{'milliseconds a step':<34} {'mlnet numpy':>12} {'torch eager':>12} {'ratio':>6}")
+    columns = [f"mlnet {name}" for name in arguments.engines] + (["torch eager", "ratio"] if torch else [])
+    print(f"{'milliseconds a step':<34} " + " ".join(f"{column:>12}" for column in columns))
     for name, workload in WORKLOADS.items():
-        steps = {"numpy": ours(workload)}
+        steps = {engine: ours(workload, engine_named(engine)) for engine in arguments.engines}
         if torch is not None:
             steps["eager"] = pytorch(workload, torch)
         times = medians(steps, arguments.rounds, arguments.steps)
         found = {key: 1000 * seconds[0] for key, seconds in times.items()}
-        peer = f" {found['eager']:>12.2f} {found['numpy'] / found['eager']:>6.2f}" if "eager" in found else ""
-        print(f"{name:<34} {found['numpy']:>12.2f}{peer}")
+        row = [f"{value:>12.2f}" for value in found.values()]
+        if torch is not None:
+            row.append(f"{found['eager'] / min(found[engine] for engine in arguments.engines):>12.2f}")
+        print(f"{name:<34} " + " ".join(row))
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ class Workspace:
         self._own: dict[Any, np.ndarray] = {}
         self._shared: dict[Any, np.ndarray] = {} if shared is None else shared
         self._parts: dict[str, Workspace] = {}
+        self._kept: dict[Any, Any] = {}
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an uninitialised array that belongs to this node."""
@@ -69,6 +70,12 @@ class Workspace:
     def scratch(self, name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Return an uninitialised array that is valid until the operation returns."""
         return _buffer(self._shared, name, shape, dtype)
+
+    def keep(self, name: Any, make: Callable[[], Any]) -> Any:
+        """Return what ``make`` returned when ``name`` was asked for first."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
 
     def part(self, name: str) -> Workspace:
         """Return the workspace of one part of this node, whose own arrays are apart from those of other parts."""

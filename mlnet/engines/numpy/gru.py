@@ -95,7 +95,7 @@ def gru(
     observations, units, dtype = len(x), recurrent_weights.shape[1], x.dtype
     state, gate = STATE_FUNCTIONS[state_activation], GATE_FUNCTIONS[gate_activation]
     resets_before = reset_gate_mode == "before-multiplication"
-    input_bias, candidate_bias = _split_bias(bias, units)
+    input_bias, candidate_bias = split_bias(bias, units)
     inputs = with_ones(x, steps, workspace)
     weights = ordered(np.concatenate([input_weights, input_bias], axis=1), _INPUT_ORDER)
     gates = preactivations(inputs, transposed(weights, (gate, gate, state), "weights", dtype, workspace), workspace)
@@ -213,7 +213,7 @@ def gru_backward(
     return d_x, d_input_weights, d_recurrent_weights, d_bias, d_hidden_state
 
 
-def _split_bias(bias: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
+def split_bias(bias: np.ndarray, units: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the bias (3 H, 1) of what comes before the functions, and the bias (H,) of what r multiplies."""
     input_bias, recurrent_bias = bias[: 3 * units], bias[3 * units :]
     if not recurrent_bias.size:

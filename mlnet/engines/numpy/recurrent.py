@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.engines.base import Workspace
+from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy.lstm import LstmState, lstm, lstm_backward
 
 _DIRECTIONS = ("forward", "backward")
+_LSTM = Operation(lstm, lstm_backward)
 
 
 class BilstmState(NamedTuple):
@@ -30,13 +31,15 @@ def bilstm(
     cell_state: np.ndarray,
     *,
     workspace: Workspace,
+    one: Operation = _LSTM,
     **attributes: Any,
 ) -> tuple[np.ndarray, BilstmState]:
     """Run the sequences x (N, T, D) through two LSTMs of H units, one of them from the last step to the first.
 
     Weights and bias have 8 H rows, i, f, g, o of the forward direction and then of the backward one; initial states are
     (2 H, 1) or (N, 2 H). ``attributes`` are those of `lstm` except ``reverse``. The output has 2 H channels, forward
-    then backward; with ``output_mode`` 'last' the backward half is its value at the first time step.
+    then backward; with ``output_mode`` 'last' the backward half is its value at the first time step. ``one`` is the
+    LSTM in one direction.
     """
     units = recurrent_weights.shape[1]
     state_axes = tuple(0 if state.shape == (2 * units, 1) else 1 for state in (hidden_state, cell_state))
@@ -47,7 +50,7 @@ def bilstm(
         strict=True,
     )
     results = [
-        lstm(x, *half, reverse=direction == "backward", workspace=workspace.part(direction), **attributes)
+        one.forward(x, *half, reverse=direction == "backward", workspace=workspace.part(direction), **attributes)
         for half, direction in zip(halves, _DIRECTIONS, strict=True)
     ]
     outputs, records = zip(*results, strict=True)
@@ -66,6 +69,7 @@ def bilstm_backward(
     wanted: tuple[bool, ...],
     workspace: Workspace,
     d_states: tuple[np.ndarray | None, ...] = (None, None),
+    one: Operation = _LSTM,
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, input weights, recurrent weights, bias, hidden state and cell state.
 
@@ -73,7 +77,7 @@ def bilstm_backward(
     """
     d_halves = zip(*([None, None] if each is None else np.split(each, 2, axis=1) for each in d_states), strict=True)
     (d_x, *forward), (d_x_backward, *backward) = (
-        lstm_backward(half, d_half, wanted=wanted, workspace=workspace.part(direction), d_states=d_ends)
+        one.backward(half, d_half, wanted=wanted, workspace=workspace.part(direction), d_states=d_ends)
         for half, d_half, direction, d_ends in zip(
             saved.halves, np.split(d_output, 2, axis=-1), _DIRECTIONS, d_halves, strict=True
         )
@@ -108,6 +112,7 @@ def projected_lstm(
     cell_state: np.ndarray,
     *,
     workspace: Workspace,
+    one: Operation = _LSTM,
     **attributes: Any,
 ) -> tuple[np.ndarray, ProjectedLstmState]:
     """Run the sequences x (N, T, D) through an LSTM whose gates see projections of x and h, as in MATLAB.
@@ -118,11 +123,11 @@ def projected_lstm(
     PyTorch it is the projection.
 
     Computed as an LSTM with the weights ``W P'`` and ``R Q'``: the same up to rounding, and one product a step.
-    ``attributes`` are those of `lstm`.
+    ``attributes`` are those of `lstm`, and ``one`` is that LSTM.
     """
     factors = ((input_weights, input_projector), (recurrent_weights, output_projector))
     full = [weights @ projector.T for weights, projector in factors]
-    output, inner = lstm(x, full[0], full[1], bias, hidden_state, cell_state, workspace=workspace, **attributes)
+    output, inner = one.forward(x, full[0], full[1], bias, hidden_state, cell_state, workspace=workspace, **attributes)
     return output, ProjectedLstmState(inner.hidden_state, inner.cell_state, inner, factors)
 
 
@@ -133,11 +138,12 @@ def projected_lstm_backward(
     wanted: tuple[bool, ...],
     workspace: Workspace,
     d_states: tuple[np.ndarray | None, ...] = (None, None),
+    one: Operation = _LSTM,
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, input weights, recurrent weights, bias, the two projectors, hidden and cell state."""
     want_x, want_input, want_recurrent, want_bias, want_projector, want_output_projector, *want_states = wanted
     inner = (want_x, want_input or want_projector, want_recurrent or want_output_projector, want_bias, *want_states)
-    d_x, d_input, d_recurrent, d_bias, *d_starts = lstm_backward(
+    d_x, d_input, d_recurrent, d_bias, *d_starts = one.backward(
         saved.inner, d_output, wanted=inner, workspace=workspace, d_states=d_states
     )
     (d_input_weights, d_projector), (d_recurrent_weights, d_output_projector) = (

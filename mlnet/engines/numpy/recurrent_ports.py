@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.engines.base import Workspace
+from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy.gru import gru, gru_backward
 from mlnet.engines.numpy.lstm import lstm, lstm_backward
 from mlnet.engines.numpy.recurrent import bilstm, bilstm_backward, projected_lstm, projected_lstm_backward
 
-_OPERATIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "lstm": (lstm, lstm_backward),
-    "bilstm": (bilstm, bilstm_backward),
-    "projected_lstm": (projected_lstm, projected_lstm_backward),
-    "gru": (gru, gru_backward),
+_OPERATIONS: Mapping[str, Operation] = {
+    "lstm": Operation(lstm, lstm_backward),
+    "bilstm": Operation(bilstm, bilstm_backward),
+    "projected_lstm": Operation(projected_lstm, projected_lstm_backward),
+    "gru": Operation(gru, gru_backward),
 }
 _STATES = ("hidden_state", "cell_state")
 
@@ -49,14 +49,16 @@ def recurrent_with_ports(
     states_in: int,
     states_out: int,
     workspace: Workspace,
+    operations: Mapping[str, Operation] = _OPERATIONS,
     **attributes: Any,
 ) -> tuple[np.ndarray | tuple[np.ndarray, ...], PortsState]:
     """Run 'lstm', 'bilstm', 'projected_lstm' or 'gru' with states as inputs and outputs.
 
     After x come ``states_in`` states (N, H) and then the parameters, which end with the states where none come in. The
-    outputs are that of the operation and ``states_out`` states (N, H) at the ends of the observations.
+    outputs are that of the operation and ``states_out`` states (N, H) at the ends of the observations. ``operations``
+    has the operations.
     """
-    forward, _ = _OPERATIONS[operation]
+    forward, _ = operations[operation]
     states, parameters = arrays[:states_in], arrays[states_in:]
     output, inner = forward(x, *parameters, *states, workspace=workspace, **attributes)
     saved = PortsState(inner, operation, states_in, states_out, output.shape, output.dtype)
@@ -71,9 +73,10 @@ def recurrent_with_ports_backward(
     *,
     wanted: tuple[bool, ...],
     workspace: Workspace,
+    operations: Mapping[str, Operation] = _OPERATIONS,
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of x, the states that came in and the parameters."""
-    _, backward = _OPERATIONS[saved.operation]
+    _, backward = operations[saved.operation]
     count = saved.states_in
     d_first, *d_states = d_output if isinstance(d_output, tuple) else (d_output,)
     if d_first is None:

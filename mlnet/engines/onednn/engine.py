@@ -9,6 +9,7 @@ from mlnet.engines.base import Engine, Loss, Operation
 from mlnet.engines.onednn import fusion
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
+from mlnet.engines.onednn.recurrent import Recurrent
 from mlnet.engines.program import Program, StepPlan
 
 
@@ -26,7 +27,8 @@ class OneDnnEngine(Engine):
 
     def __init__(self, library: Library, fallback: Engine) -> None:
         self.library, self._fallback = library, fallback
-        self._operations = fusion.with_rectified(fallback.operations)
+        recurrent = Recurrent(library, fallback.operations).operations
+        self._operations = {**fusion.with_rectified(fallback.operations), **recurrent}
 
     @property
     def description(self) -> str:
@@ -35,7 +37,7 @@ class OneDnnEngine(Engine):
 
     @property
     def operations(self) -> Mapping[str, Operation]:
-        """The operations of the fallback, by name: those that are called one by one."""
+        """The operations that are called one by one, by name: those of the fallback and `Recurrent`."""
         return self._operations
 
     @property

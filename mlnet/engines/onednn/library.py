@@ -94,6 +94,11 @@ _PROTOTYPES = {
     "inner_product_backward_data_primitive_desc_create": "opppppp",
     "inner_product_backward_weights_primitive_desc_create": "oppppppp",
 }
+for _kind, _states in (("lstm", 2), ("gru", 1), ("lbr_gru", 1)):
+    _weights = 4 if _kind == "lstm" else 2  # an LSTM may have peepholes and projections
+    _arrays = "p" * (1 + _states + _weights + 1 + 1 + _states)
+    _PROTOTYPES[f"{_kind}_forward_primitive_desc_create"] = f"opii{_arrays}up"
+    _PROTOTYPES[f"{_kind}_backward_primitive_desc_create"] = f"opii{_arrays}{_arrays}upp"
 for _kind in ("convolution", "deconvolution"):
     _PROTOTYPES[f"{_kind}_forward_primitive_desc_create"] = "opiippppddddp"
     _PROTOTYPES[f"{_kind}_backward_data_primitive_desc_create"] = "opipppddddpp"
@@ -215,9 +220,9 @@ class Library:
         """Return the bytes that a memory descriptor needs."""
         return int(self._size(description))
 
-    def description_of(self, primitive_description: int, what: int) -> int:
+    def description_of(self, primitive_description: int, what: int, index: int = 0) -> int:
         """Return a memory descriptor that belongs to a primitive descriptor, 0 where there is none."""
-        return self._query(primitive_description, what, 0) or 0
+        return self._query(primitive_description, what, index) or 0
 
     def implementation(self, primitive_description: int) -> str:
         """Return the name of the implementation that was chosen."""

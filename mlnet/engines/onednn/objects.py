@@ -145,17 +145,20 @@ class PrimitiveDescription:
     """A primitive descriptor: which computation, for which layouts.
 
     ``create`` is the name of the function after ``dnnl_`` and before ``_primitive_desc_create``. ``prefer`` is how the
-    name of the implementation begins that is taken if there is one, instead of the library's first choice.
+    name of the implementation begins that is taken if there is one, instead of the library's first choice. Those called
+    "ref" are refused unless ``may_be_reference``: only the recurrent ones of them are fast.
     """
 
     __slots__ = ("_handle", "implementation", "library")
 
-    def __init__(self, library: Library, create: str, *arguments: Any, prefer: str = "") -> None:
+    def __init__(
+        self, library: Library, create: str, *arguments: Any, prefer: str = "", may_be_reference: bool = False
+    ) -> None:
         self.library = library
         self._handle, self.implementation = self._created(create, arguments)
         if prefer and not self.implementation.startswith(prefer):
             self._look_for(prefer, create, arguments)
-        if self.implementation.startswith("ref"):
+        if self.implementation.startswith("ref") and not may_be_reference:
             raise RefusedError(f"oneDNN: only a slow reference implementation of {create} for these sizes.")
 
     def _created(self, create: str, arguments: tuple[Any, ...]) -> tuple[Handle, str]:
@@ -180,16 +183,16 @@ class PrimitiveDescription:
         """The library's handle."""
         return self._handle.handle
 
-    def description(self, what: int, sizes: tuple[int, ...] = ()) -> Description | None:
+    def description(self, what: int, sizes: tuple[int, ...] = (), index: int = 0) -> Description | None:
         """Return one of the layouts that were chosen, None where there is none."""
-        found = self.library.description_of(self.handle, what)
+        found = self.library.description_of(self.handle, what, index)
         if not found or not self.library.size_of(found):
             return None
         return Description(self.library, found, sizes, self)
 
-    def layout(self, what: int, sizes: tuple[int, ...]) -> Description:
-        """Return one of the layouts that were chosen."""
-        found = self.description(what, sizes)
+    def layout(self, what: int, sizes: tuple[int, ...], index: int = 0) -> Description:
+        """Return one of the layouts that were chosen; arguments of one kind are told apart by ``index``."""
+        found = self.description(what, sizes, index)
         assert found is not None
         return found
 
@@ -258,13 +261,13 @@ class Context:
         return Description.strided(self.library, sizes, strides)
 
     def describe(
-        self, create: str, *arguments: Any, attributes: Attributes | None = None, prefer: str = ""
+        self, create: str, *arguments: Any, attributes: Attributes | None = None, **options: Any
     ) -> PrimitiveDescription:
         """Return the primitive descriptor of a computation; engine and attributes are put in."""
         given = [argument.handle if hasattr(argument, "handle") else argument for argument in arguments]
         engine = self.library.engine
         handle = (attributes or self.attributes).handle
-        return PrimitiveDescription(self.library, create, engine, *given, handle, prefer=prefer)
+        return PrimitiveDescription(self.library, create, engine, *given, handle, **options)
 
     def reorder(self, source: Memory, target: Memory) -> Callable[[], None]:
         """Return the computation that copies from one memory to another, which may have another layout.

@@ -54,6 +54,18 @@ def use(library: Library, threads: int | None = None) -> None:
         _state.threads = threads
 
 
+@contextlib.contextmanager
+def alone(library: Library) -> Iterator[None]:
+    """Let the calling thread work without others; afterwards it has as many as before."""
+    before = getattr(_state, "threads", None)
+    use(library, 1)
+    try:
+        yield
+    finally:
+        if before not in (None, 1):
+            use(library, before)
+
+
 @lru_cache(maxsize=1)
 def _default() -> int:
     first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
