@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,6 +76,11 @@ class Workspace:
         if name not in self._kept:
             self._kept[name] = make()
         return self._kept[name]
+
+    @property
+    def parts(self) -> Collection[Workspace]:
+        """The workspaces of the parts of this node."""
+        return self._parts.values()
 
     def part(self, name: str) -> Workspace:
         """Return the workspace of one part of this node, whose own arrays are apart from those of other parts."""

@@ -137,7 +137,7 @@ class StepPlan:
                 arrays = [data[-1 - source] if source < 0 else self.values[source] for source in node.inputs]
                 steps = [self.lengths_of(source) for source in node.inputs]
                 attributes: dict[str, Any] | Mapping[str, Any] = node.attributes
-                after = _common(node, steps)
+                after = common_lengths(node, steps)
                 if node.random:
                     attributes = dict(attributes, generator=generator)
                 if node.time is not None:
@@ -241,7 +241,7 @@ def _add(d_values: dict[int, np.ndarray], value: int, d_value: np.ndarray | None
         d_values[value] = d_values[value] + d_value if value in d_values else d_value
 
 
-def _common(node: Node, steps: list[np.ndarray | None]) -> np.ndarray | None:
+def common_lengths(node: Node, steps: list[np.ndarray | None]) -> np.ndarray | None:
     """Return the lengths of the sequences that a node takes step by step; None where it takes none."""
     found = [own for own in steps if own is not None]
     if node.time is None:

@@ -128,6 +128,7 @@ def projected_lstm(
     factors = ((input_weights, input_projector), (recurrent_weights, output_projector))
     full = [weights @ projector.T for weights, projector in factors]
     output, inner = one.forward(x, full[0], full[1], bias, hidden_state, cell_state, workspace=workspace, **attributes)
+    assert isinstance(output, np.ndarray)
     return output, ProjectedLstmState(inner.hidden_state, inner.cell_state, inner, factors)
 
 

@@ -61,6 +61,7 @@ def recurrent_with_ports(
     forward, _ = operations[operation]
     states, parameters = arrays[:states_in], arrays[states_in:]
     output, inner = forward(x, *parameters, *states, workspace=workspace, **attributes)
+    assert isinstance(output, np.ndarray)
     saved = PortsState(inner, operation, states_in, states_out, output.shape, output.dtype)
     if not states_out:
         return output, saved

@@ -8,7 +8,17 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.base import Engine, Workspace
-from mlnet.engines.onednn import activation, combination, convolution, linear, normalization, pooling
+from mlnet.engines.onednn import (
+    activation,
+    along_time,
+    combination,
+    convolution,
+    linear,
+    normalization,
+    pooling,
+    recurrent,
+)
+from mlnet.engines.onednn.along_time import Lengths, OperationNode, PaddedNode
 from mlnet.engines.onednn.fallback import NumpyNode, OtherWay
 from mlnet.engines.onednn.fusion import PREFIX
 from mlnet.engines.onednn.library import RefusedError
@@ -16,18 +26,24 @@ from mlnet.engines.onednn.nodes import LibraryNode, Step
 from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Given, Tensor
-from mlnet.engines.program import Key, Node, Program, Report
+from mlnet.engines.program import Key, Node, Program, Report, common_lengths
 
 Schedule = Sequence[tuple[int, tuple[bool, ...]]]
 
+AnyNode = LibraryNode | NumpyNode | PaddedNode
+
 BUILDERS: dict[str, type[LibraryNode]] = {
+    "convolution1d": along_time.Convolution1d,
     "convolution2d": convolution.Convolution,
     "convolution3d": convolution.Convolution,
     "grouped_convolution2d": convolution.GroupedConvolution,
     "transposed_convolution2d": convolution.TransposedConvolution,
+    "transposed_convolution3d": convolution.TransposedConvolution,
     "fully_connected": linear.FullyConnected,
     "batch_normalization": normalization.BatchNormalization,
     "batch_normalization_inference": normalization.GivenBatchNormalization,
+    "max_pooling1d": along_time.MaxPooling1d,
+    "average_pooling1d": along_time.AveragePooling1d,
     "max_pooling2d": pooling.MaxPooling,
     "max_pooling3d": pooling.MaxPooling,
     "average_pooling2d": pooling.AveragePooling,
@@ -42,11 +58,12 @@ BUILDERS: dict[str, type[LibraryNode]] = {
 
 
 class Compiled:
-    """One program for one shape of mini-batch.
+    """One program for one shape of mini-batch, and for one set of lengths where that are sequences.
 
     Nodes are built while the first mini-batch runs, when the shapes and layouts of their inputs are known.
     ``by_numpy`` has the numbers of nodes that the library is not to compute, and why; a node that turns out to be one
-    is put into it, and `FarFromZeroError` raised: the plan has to be compiled again.
+    is put into it, and `FarFromZeroError` raised: the plan has to be compiled again. ``workspaces`` are those of the
+    operations that are no calls of the library; programs that do not run at the same time may share them.
     """
 
     def __init__(
@@ -56,12 +73,15 @@ class Compiled:
         program: Program,
         is_training: bool,
         by_numpy: dict[int, str],
+        workspaces: Sequence[Workspace],
+        data_lengths: Sequence[Lengths] = (),
     ) -> None:
-        self.by_numpy = by_numpy
+        self.by_numpy, self._workspaces, self._data_lengths = by_numpy, workspaces, data_lengths
         self.context = context
         self._engine, self._program, self._is_training = engine, program, is_training
-        self.nodes: list[LibraryNode | NumpyNode] = []
+        self.nodes: list[AnyNode] = []
         self.tensors: list[Tensor] = []
+        self.lengths: list[Lengths] = []
         self._data: list[Given] = []
         self._shared: dict[Any, np.ndarray] = {}
         self._other_ways: dict[int, OtherWay] = {}
@@ -94,24 +114,48 @@ class Compiled:
             if is_new:
                 self.nodes.append(node)
                 self.tensors += node.outputs
+                after = self._lengths_after(self._program.nodes[number])
+                along_time = self._program.nodes[number].time is not None
+                self.lengths += [after, *[None if along_time else after] * (len(node.outputs) - 1)]
 
-    def _built(self, number: int) -> LibraryNode | NumpyNode:
+    def lengths_of(self, value: int) -> Lengths:
+        """Return the lengths of the sequences of a value, -1, -2, ... for the data; None where it has none."""
+        if value >= 0:
+            return self.lengths[value]
+        return self._data_lengths[-1 - value] if -1 - value < len(self._data_lengths) else None
+
+    def _lengths_after(self, node: Node) -> Lengths:
+        lengths = [self.lengths_of(source) for source in node.inputs]
+        if node.time is None:
+            return common_lengths(node, lengths)
+        assert lengths[0] is not None, node.name
+        return node.time(lengths[0])
+
+    def _built(self, number: int) -> AnyNode:
         node = self._program.nodes[number]
         if number in self.by_numpy:
-            return self._by_numpy(NumpyNode, node, self.by_numpy[number])
+            return self._by_operation(number, self.by_numpy[number])
+        if node.operation in recurrent.OPERATIONS:
+            return self._by_operation(number, "")
         rectified = node.operation.startswith(PREFIX)
         builder = BUILDERS.get(node.operation.removeprefix(PREFIX))
         if builder is None:
-            return self._by_numpy(NumpyNode, node, "oneDNN does not have it")
+            return self._by_operation(number, "oneDNN does not have it")
         plain = node if not rectified else Node(**{**vars(node), "attributes": {**node.attributes, "rectified": True}})
         try:
-            return builder(self.context, plain, self._operands(node), self._is_training)
+            if node.time is None:
+                return builder(self.context, plain, self._operands(node), self._is_training)
+            lengths, after = self.lengths_of(node.inputs[0]), self._lengths_after(node)
+            assert lengths is not None and after is not None
+            return PaddedNode(builder, self.context, plain, self._operands(node), self._is_training, lengths, after)
         except RefusedError as error:
-            return self._by_numpy(NumpyNode, node, str(error))
+            return self._by_operation(number, str(error))
 
-    def _by_numpy(self, kind: type[Any], node: Node, reason: str) -> Any:
-        operation = self._engine.operation(node.operation)
-        return kind(self.context, node, self._operands(node), operation, Workspace(self._shared), reason)
+    def _by_operation(self, number: int, reason: str) -> OperationNode:
+        node = self._program.nodes[number]
+        lengths, after = [self.lengths_of(source) for source in node.inputs], self._lengths_after(node)
+        operation, workspace = self._engine.operation(node.operation), self._workspaces[number]
+        return OperationNode(self.context, node, self._operands(node), operation, workspace, reason, lengths, after)
 
     def _operands(self, node: Node) -> list[Tensor | Key]:
         tensors = [self._data[-1 - source] if source < 0 else self.tensors[source] for source in node.inputs]
@@ -182,7 +226,11 @@ class Compiled:
                 return self.nodes[number].backward(d_values, wanted)
             except RefusedError as error:
                 node = self._program.nodes[number]
-                self._other_ways[number] = self._by_numpy(OtherWay, node, f"backward: {error}")
+                operation, workspace = self._engine.operation(node.operation), Workspace(self._shared)
+                reason = f"backward: {error}"
+                self._other_ways[number] = OtherWay(
+                    self.context, node, self._operands(node), operation, workspace, reason
+                )
         return self._other_ways[number].backward(d_values, wanted)
 
     def _as_tensor(self, number: int, place: int, result: Tensor | np.ndarray) -> Tensor:

@@ -38,13 +38,10 @@ class NumpyNode:
 
     def forward(self, generator: np.random.Generator | None) -> None:
         """Compute the outputs."""
-        attributes = dict(self.node.attributes, generator=generator) if self.node.random else self.node.attributes
-        arrays = [
-            operand.array() if isinstance(operand, Tensor) else self.context.parameters[operand]
-            for operand in self.operands
-        ]
-        output, self.saved = self._operation.forward(*arrays, workspace=self._workspace, **attributes)
-        found = output if isinstance(output, tuple) else (output,)
+        output, self.saved = self._operation.forward(
+            *self.arrays(), workspace=self._workspace, **self.attributes(generator)
+        )
+        found = self.results(output if isinstance(output, tuple) else (output,))
         if not self.outputs:
             self.outputs = tuple(Given(self.context, array.shape) for array in found)
         for tensor, array in zip(self.outputs, found, strict=True):
@@ -56,7 +53,7 @@ class NumpyNode:
     ) -> Sequence[Tensor | np.ndarray | None]:
         """Compute the gradients that are wanted."""
         self._blocked_gradients = sum(tensor is not None and tensor.is_blocked for tensor in d_outputs)
-        arrays = tuple(None if tensor is None else tensor.array() for tensor in d_outputs)
+        arrays = self.d_results([None if tensor is None else tensor.array() for tensor in d_outputs])
         results = self._operation.backward(
             self.saved,
             arrays[0] if self.node.outputs == 1 else arrays,
@@ -64,9 +61,36 @@ class NumpyNode:
             workspace=self._workspace,
         )
         return [
-            self._given(number, result) if isinstance(operand, Tensor) and result is not None else result
+            self._given(number, self.d_operand(number, result))
+            if isinstance(operand, Tensor) and result is not None
+            else result
             for number, (operand, result) in enumerate(zip(self.operands, results, strict=True))
         ]
+
+    # How the operation sees what the plan has, and the other way round; those along time see it padded.
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return what the operation takes."""
+        return [
+            operand.array() if isinstance(operand, Tensor) else self.context.parameters[operand]
+            for operand in self.operands
+        ]
+
+    def attributes(self, generator: np.random.Generator | None) -> dict[str, Any]:
+        """Return the attributes of the operation."""
+        return dict(self.node.attributes, generator=generator) if self.node.random else dict(self.node.attributes)
+
+    def results(self, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return what the operation has put out as the plan sees it."""
+        return arrays
+
+    def d_results(self, arrays: Sequence[np.ndarray | None]) -> tuple[np.ndarray | None, ...]:
+        """Return the gradients of the outputs as the operation sees them."""
+        return tuple(arrays)
+
+    def d_operand(self, place: int, array: np.ndarray) -> np.ndarray:
+        """Return the gradient of an input as the plan sees it."""
+        return array
 
     def _given(self, number: int, array: np.ndarray) -> Given:
         if number not in self._gradients:

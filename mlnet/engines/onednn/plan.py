@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.base import Engine
-from mlnet.engines.onednn import spares, teams
+from mlnet.engines.onednn import recurrent, spares, teams
 from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.library import Library, RefusedError
 from mlnet.engines.onednn.normalization import FarFromZeroError
@@ -25,6 +25,10 @@ _SMALL = 1 << 24
 
 _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
+
+
+_NEW = 8
+"""Mini-batches of sequences for which a plan is compiled; others than these then run operation by operation."""
 
 
 class OneDnnPlan(StepPlan):
@@ -41,7 +45,7 @@ class OneDnnPlan(StepPlan):
         weakref.finalize(self, spares.give, self._compiled, self._keys).atexit = False
         self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
-        self._along_time = any(node.time is not None for node in program.nodes)
+        self._misses = 0
         self._generation = teams.generation()
         self._active: Compiled | None = None
         self._threads: int | None = None
@@ -58,12 +62,16 @@ class OneDnnPlan(StepPlan):
         """Return the first output for the mini-batch ``x``, see `StepPlan.forward`."""
         data = [x] if isinstance(x, np.ndarray) else list(x)
         self._active = None
-        self.whole_reason = self._reason(data, parameters, lengths)
+        given: list[Any] = list(lengths) if isinstance(lengths, (tuple, list)) else [lengths]
+        given += [None] * (len(data) - len(given))
+        key = self._key(data, given)
+        self.whole_reason = self._reason(data, parameters, key)
         if not self.whole_reason:
+            self._data_lengths = given
             try:
-                return self._forward(data, parameters, generator, last)
+                return self._forward(data, parameters, generator, last, key)
             except RefusedError as error:
-                self.whole_reason = self._refused[self._key(data)] = str(error)
+                self.whole_reason = self._refused[key] = str(error)
                 self._drop()
         return super().forward(x, parameters, generator, last, lengths)
 
@@ -73,14 +81,14 @@ class OneDnnPlan(StepPlan):
         parameters: Mapping[Key, np.ndarray],
         generator: np.random.Generator | None,
         last: int | None,
+        key: tuple[Any, ...],
     ) -> np.ndarray:
-        self._data_lengths = [None] * len(data)
         with self._running():
-            compiled = self._run(data, parameters, generator, last)
+            compiled = self._run(data, parameters, generator, last, key)
         self._active = compiled
         self.values = Values(compiled.tensors)  # type: ignore[assignment]
         self.saved = [node.saved for node in compiled.nodes]
-        self.lengths = [None] * len(compiled.tensors)
+        self.lengths = compiled.lengths
         return self.output(data, 0) if last is None else self.values[self.program.first_values[last]]
 
     def _run(
@@ -89,11 +97,12 @@ class OneDnnPlan(StepPlan):
         parameters: Mapping[Key, np.ndarray],
         generator: np.random.Generator | None,
         last: int | None,
+        key: tuple[Any, ...],
     ) -> Compiled:
         self._threads = 1 if self._work(data, parameters) < _SMALL else None
         teams.use(self._library, self._threads)
         while True:
-            compiled = self._compiled_for(self._key(data))
+            compiled = self._compiled_for(key)
             try:
                 compiled.forward(data, parameters, generator, last)
             except FarFromZeroError:  # a node more is NumPy's now
@@ -109,14 +118,8 @@ class OneDnnPlan(StepPlan):
             work += positions * sum(parameters[node.name, name].size for name in node.parameters)
         return work * len(data[0])
 
-    @staticmethod
-    def _key(data: list[np.ndarray]) -> tuple[Any, ...]:
-        return tuple(array.shape for array in data)
-
-    def _reason(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray], lengths: Any) -> str:
+    def _reason(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray], key: tuple[Any, ...]) -> str:
         """Return why this mini-batch is not for the library, '' if it is."""
-        if self._along_time or (lengths is not None and any(own is not None for own in lengths)):
-            return "sequences"
         if any(array.dtype != np.float32 for array in data):
             return f"data of type {data[0].dtype}"
         if any(
@@ -129,7 +132,17 @@ class OneDnnPlan(StepPlan):
             # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
             if not all(np.isfinite(np.add.reduce(array, axis=None)) for array in data):
                 return "data that are not finite"
-        return self._refused.get(self._key(data), "")
+        if key in self._refused:
+            return self._refused[key]
+        if self._misses >= _NEW and key not in self._compiled and any(own is not None for _, own in key):
+            return "sequences of other lengths each time"
+        return ""
+
+    @staticmethod
+    def _key(data: list[np.ndarray], lengths: Sequence[np.ndarray | None] = (None,)) -> tuple[Any, ...]:
+        """Return what a compiled program depends on: shapes, and the lengths of sequences."""
+        steps = [None if own is None else np.asarray(own).tobytes() for own in lengths]
+        return tuple(zip([array.shape for array in data], steps, strict=False))
 
     def _drop(self) -> None:
         for compiled in self._compiled.values():
@@ -146,6 +159,7 @@ class OneDnnPlan(StepPlan):
             while len(self._compiled) >= _KEPT:
                 self._compiled.popitem(last=False)[1].close()
             self._compiled[key] = self._compile(key)
+            self._misses += 1
         return self._compiled[key]
 
     def _compile(self, key: tuple[Any, ...]) -> Compiled:
@@ -157,7 +171,15 @@ class OneDnnPlan(StepPlan):
         if found is not None:
             return found
         context = Context(self._library, self._threads)
-        return Compiled(context, self._engine, self.program, self._is_training, self._by_numpy)
+        return Compiled(
+            context,
+            self._engine,
+            self.program,
+            self._is_training,
+            self._by_numpy,
+            self._workspaces,
+            self._data_lengths,
+        )
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False
@@ -173,8 +195,17 @@ class OneDnnPlan(StepPlan):
     def report(self) -> list[Report]:
         """Return for each node how the last mini-batch was computed."""
         if self._active is None:
-            return [replace(each, reason=self.whole_reason) for each in super().report()]
+            found = [replace(each, reason=self.whole_reason) for each in super().report()]
+            return [
+                replace(each, engine="onednn", reason="") if self._is_own(number) else each
+                for number, each in enumerate(found)
+            ]
         return self._active.report()
+
+    def _is_own(self, number: int) -> bool:
+        """Tell whether an operation that was called by itself was the library's."""
+        is_recurrent = self.program.nodes[number].operation in recurrent.OPERATIONS
+        return is_recurrent and not recurrent.remarks(self._workspaces[number])
 
 
 class Values(Sequence[np.ndarray]):

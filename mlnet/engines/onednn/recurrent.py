@@ -310,9 +310,7 @@ def _ends(group: _Group, steps: Steps) -> np.ndarray:
     return np.where(lengths[:, None] > 0, found, group.cell.start[0])
 
 
-def _put_gradients(
-    group: _Group, steps: Steps, d_output: np.ndarray, d_states: tuple[np.ndarray | None, ...]
-) -> None:
+def _put_gradients(group: _Group, steps: Steps, d_output: np.ndarray, d_states: tuple[np.ndarray | None, ...]) -> None:
     """Fill in the gradients of what a cell puts out."""
     cell, rows, count = group
     for number, d_end in enumerate(cell.d_end):
@@ -368,3 +366,9 @@ def _bias_gradient(cells: list[Cell], shape: tuple[int, ...]) -> np.ndarray:
     return np.concatenate([outside, outside[: 2 * units], inside])
 
 
+def remarks(workspace: Workspace) -> list[str]:
+    """Return why an operation with this workspace, or parts of it, was NumPy's the last time."""
+    found = [each for each in workspace.keep(REMARK, list) if each]
+    for part in workspace.parts:
+        found += remarks(part)
+    return found
