@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,9 @@ FUNCTIONS = {
     "clipped_relu": _Function(c.ELTWISE_CLIP, False, (0.0, "ceiling")),
     "elu": _Function(c.ELTWISE_ELU, False, ("alpha", 0.0)),
     "tanh": _Function(c.ELTWISE_TANH_BY_OUTPUT, True, (0.0, 0.0)),
+    "softplus": _Function(c.ELTWISE_SOFTPLUS, False, (1.0, 0.0)),
+    "swish": _Function(c.ELTWISE_SWISH, False, (1.0, 0.0)),
+    "gelu": _Function(c.ELTWISE_GELU, False, (0.0, 0.0)),
     "sigmoid": _Function(c.ELTWISE_LOGISTIC_BY_OUTPUT, True, (0.0, 0.0)),
 }
 """The operations."""
@@ -33,9 +36,11 @@ FUNCTIONS = {
 class Activation(LibraryNode):
     """One of `FUNCTIONS`."""
 
-    def build(self, **attributes: float) -> Tensor:
+    def build(self, **attributes: Any) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         self._function = FUNCTIONS[self.node.operation]
+        if attributes.get("approximation") == "tanh":
+            self._function = self._function._replace(algorithm=c.ELTWISE_GELU_TANH)
         self._constants = [
             attributes[constant] if isinstance(constant, str) else constant for constant in self._function.constants
         ]

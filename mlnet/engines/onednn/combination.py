@@ -45,6 +45,40 @@ class Addition(LibraryNode):
         return Backward([], [d_output if want else None for want in wanted])
 
 
+class Multiplication(LibraryNode):
+    """``multiplication`` of inputs of one shape."""
+
+    def build(self) -> Tensor:
+        """Put the calls of the forward into ``steps`` and return the output."""
+        tensors = [self.tensor(number) for number in range(len(self.operands))]
+        require(len(tensors) > 1, "one input only")
+        require(len({tensor.shape for tensor in tensors}) == 1, "inputs that are repeated along an axis")
+        memories = [self.read(tensor, self.layout, self.steps) for tensor in tensors]
+        return self._product(memories, self.steps)
+
+    def _product(self, memories: Sequence[Memory], steps: list[Step]) -> Produced:
+        """Put into ``steps`` the product of several memories, and return it."""
+        first, *others = memories
+        for memory in others:
+            result = self.produced(self.x.shape, self.layout)
+            description = self.describe("binary", c.BINARY_MULTIPLY, self.layout, self.layout, self.layout)
+            call = {c.ARG_SRC: first, c.ARG_SECOND_SRC: memory, c.ARG_DST: result.memory}
+            steps.append(self.context.call(description, call))
+            first = result.memory
+        return result
+
+    def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward: the gradient of the output times the other inputs."""
+        steps: list[Step] = []
+        given = self.read(d_output, self.layout, steps)
+        inputs = [self.read(self.tensor(number), self.layout, steps, counts=False) for number in range(len(wanted))]
+        gradients: list[Tensor | np.ndarray | None] = [
+            self._product([given, *inputs[:number], *inputs[number + 1 :]], steps) if want else None
+            for number, want in enumerate(wanted)
+        ]
+        return Backward(steps, gradients)
+
+
 class Concatenation(LibraryNode):
     """``concatenation`` of any axis but the first."""
 

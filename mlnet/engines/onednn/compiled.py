@@ -15,6 +15,7 @@ from mlnet.engines.onednn import (
     convolution,
     linear,
     normalization,
+    over_channels,
     pooling,
     recurrent,
 )
@@ -52,6 +53,10 @@ BUILDERS: dict[str, type[LibraryNode]] = {
     "global_max_pooling": pooling.GlobalMaxPooling,
     "addition": combination.Addition,
     "concatenation": combination.Concatenation,
+    "multiplication": combination.Multiplication,
+    "softmax": over_channels.Softmax,
+    "layer_normalization": over_channels.LayerNormalization,
+    "cross_channel_normalization": over_channels.CrossChannelNormalization,
     **dict.fromkeys(activation.FUNCTIONS, activation.Activation),
 }
 """What the library computes, by operation."""

@@ -17,7 +17,7 @@ _PREFERRED = "bnorm_tbb_jit"
 times faster than the library's first choice where other programs want the cores too."""
 
 
-_FAR = 30.0
+FAR = 30.0
 """Mean / deviation beyond which sums in single precision lose digits that the result needs."""
 
 
@@ -81,8 +81,8 @@ class BatchNormalization(LibraryNode):
     def _check(self) -> None:
         """Raise `FarFromZeroError` where the mean of a channel is too far from zero for its deviation."""
         mean, variance = self.saved
-        if (mean * mean > _FAR**2 * (variance + self._epsilon)).any():
-            raise FarFromZeroError(f"a channel has a mean of more than {_FAR:g} deviations: needs double precision")
+        if (mean * mean > FAR**2 * (variance + self._epsilon)).any():
+            raise FarFromZeroError(f"a channel has a mean of more than {FAR:g} deviations: needs double precision")
 
     def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
         """Return the calls of the backward."""

@@ -21,6 +21,10 @@ def pool(size, stride, padding=(0, 0, 0, 0), **more):
     return {"pool_size": size, "stride": stride, "padding": padding, **more}
 
 
+def c1(stride=1, dilation=1, padding=(1, 1)):
+    return {"stride": stride, "dilation": dilation, "padding": padding, "padding_value": 0.0}
+
+
 # operation, shape of x, attributes, shapes of the parameters
 CASES: list[tuple[str, tuple[int, ...], dict[str, Any], list[tuple[int, ...]]]] = [
     ("convolution2d", (3, 7, 5, 3), c2(padding=(1, 1, 1, 1)), [(3, 3, 3, 5), (1, 1, 5)]),
@@ -82,6 +86,33 @@ CASES: list[tuple[str, tuple[int, ...], dict[str, Any], list[tuple[int, ...]]]] 
     ("tanh", (60, 100), {}, []),
     ("sigmoid", (3, 5, 7, 11), {}, []),
     ("sigmoid", (60, 100), {}, []),
+    ("swish", (3, 5, 7, 11), {}, []),
+    ("softplus", (3, 5, 7, 11), {}, []),
+    ("gelu", (3, 5, 7, 11), {"approximation": "none"}, []),
+    ("gelu", (3, 5, 7, 11), {"approximation": "tanh"}, []),
+    ("gelu", (1, 1), {}, []),
+    ("softmax", (3, 5, 7, 11), {}, []),
+    ("softmax", (1, 1), {}, []),
+    ("softmax", (60, 10), {}, []),
+    ("softmax", (5, 1, 1, 17), {}, []),
+    ("layer_normalization", (3, 5, 7, 11), {"axes": (-1,), "epsilon": 1e-5}, [(1, 1, 11), (1, 1, 11)]),
+    ("layer_normalization", (1, 2), {"axes": (-1,), "epsilon": 1e-3}, [(2, 1), (2, 1)]),
+    ("layer_normalization", (31, 13), {"axes": (-1,), "epsilon": 1e-3}, [(13, 1), (13, 1)]),
+    ("cross_channel_normalization", (3, 5, 7, 16), {"window": 5, "alpha": 0.1, "beta": 0.75, "k": 2.0}, []),
+    ("convolution1d", (3, 11, 5), c1(), [(3, 5, 7), (1, 7)]),
+    ("convolution1d", (2, 13, 1), c1(2, 3, (6, 0)), [(3, 1, 1), (1, 1)]),
+    ("convolution1d", (1, 7, 17), c1(2, 1, "same"), [(4, 17, 16), (1, 16)]),
+    ("convolution1d", (5, 1, 1), c1(), [(1, 1, 1), (1, 1)]),
+    ("max_pooling1d", (3, 11, 5), {"pool_size": 3, "stride": 2, "padding": (1, 0)}, []),
+    ("max_pooling1d", (3, 11, 5), {"pool_size": 3, "stride": 2, "padding": "same"}, []),
+    ("average_pooling1d", (3, 11, 16), {"pool_size": 3, "stride": 2, "padding": (1, 1), "padding_value": "mean"}, []),
+    ("average_pooling1d", (3, 11, 16), {"pool_size": 2, "stride": 1, "padding": "same"}, []),
+    (
+        "transposed_convolution3d",
+        (2, 3, 4, 2, 6),
+        {"stride": (2, 1, 3), "cropping": (1, 0, 0, 1, 0, 0)},
+        [(4, 3, 2, 5, 6), (1, 1, 1, 5)],
+    ),
 ]
 
 
@@ -124,7 +155,7 @@ def test_normalization_with_given_statistics(shape, rectified):
     assert "statistics" in plan._active._other_ways[0].reason
 
 
-@pytest.mark.parametrize("operation", ["addition", "concatenation"])
+@pytest.mark.parametrize("operation", ["addition", "concatenation", "multiplication"])
 @pytest.mark.parametrize("channels", [1, 3, 16])
 def test_several_inputs(operation, channels):
     generator = np.random.default_rng(3)
