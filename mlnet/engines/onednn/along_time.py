@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.base import Operation, Workspace
-from mlnet.engines.onednn.convolution import Convolution
+from mlnet.engines.onednn.convolution import Convolution, TransposedConvolution
 from mlnet.engines.onednn.fallback import NumpyNode
 from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.nodes import LibraryNode, Operand, require
@@ -184,6 +184,14 @@ class Convolution1d(Convolution):
         extent = (self.shape_of(1)[0] - 1) * dilation + 1
         strides, border = steps_and_border(self.x.shape[1], extent, stride, padding)
         return super().build(stride=strides, dilation=(dilation,), padding=border, **attributes)
+
+
+class TransposedConvolution1d(TransposedConvolution):
+    """``transposed_convolution1d``: weights (f, F, C), bias (1, F)."""
+
+    def build(self, *, stride: int, cropping: tuple[int, int]) -> Tensor:  # type: ignore[override]
+        """Put the calls of the forward into ``steps`` and return the output."""
+        return super().build(stride=(stride,), cropping=(int(cropping[0]), int(cropping[1])))
 
 
 class MaxPooling1d(MaxPooling):

@@ -43,6 +43,7 @@ BUILDERS: dict[str, type[LibraryNode]] = {
     "fully_connected": linear.FullyConnected,
     "batch_normalization": normalization.BatchNormalization,
     "batch_normalization_inference": normalization.GivenBatchNormalization,
+    "transposed_convolution1d": along_time.TransposedConvolution1d,
     "max_pooling1d": along_time.MaxPooling1d,
     "average_pooling1d": along_time.AveragePooling1d,
     "max_pooling2d": pooling.MaxPooling,
@@ -51,6 +52,8 @@ BUILDERS: dict[str, type[LibraryNode]] = {
     "average_pooling3d": pooling.AveragePooling,
     "global_average_pooling": pooling.GlobalAveragePooling,
     "global_max_pooling": pooling.GlobalMaxPooling,
+    **dict.fromkeys(("global_average_pooling1d", "global_average_pooling3d"), pooling.GlobalAveragePooling),
+    **dict.fromkeys(("global_max_pooling1d", "global_max_pooling3d"), pooling.GlobalMaxPooling),
     "addition": combination.Addition,
     "concatenation": combination.Concatenation,
     "multiplication": combination.Multiplication,
@@ -151,7 +154,8 @@ class Compiled:
             if node.time is None:
                 return builder(self.context, plain, self._operands(node), self._is_training)
             lengths, after = self.lengths_of(node.inputs[0]), self._lengths_after(node)
-            assert lengths is not None and after is not None
+            if lengths is None or after is None:
+                raise RefusedError("sequences that become one step")
             return PaddedNode(builder, self.context, plain, self._operands(node), self._is_training, lengths, after)
         except RefusedError as error:
             return self._by_operation(number, str(error))
