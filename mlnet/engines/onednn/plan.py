@@ -27,7 +27,7 @@ _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
 
 
-_NEW = 8
+_NEW = 3
 """Mini-batches of sequences for which a plan is compiled; others than these then run operation by operation."""
 
 
