@@ -90,7 +90,7 @@ class OperationNode(NumpyNode):
 
 
 class PaddedNode:
-    """A node of the library that sees sequences (N, T, ..., C).
+    """A node of the library that sees sequences (N, T, ..., C), all of the same length.
 
     Parameters
     ----------
@@ -118,11 +118,6 @@ class PaddedNode:
         after: np.ndarray,
     ) -> None:
         require(len(after) and min(after) > 0, "an observation without windows")
-        is_even = bool((lengths == lengths[0]).all())
-        padding = node.attributes.get("padding")
-        if not is_even:
-            require(issubclass(kind, Convolution), "sequences of different lengths")
-            require(not isinstance(padding, str), "a border that depends on the length")
         self.node, self._lengths, self._after = node, lengths, after
         x = operands[0]
         assert isinstance(x, Tensor)

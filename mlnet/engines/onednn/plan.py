@@ -27,10 +27,6 @@ _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
 
 
-_NEW = 3
-"""Mini-batches of sequences for which a plan is compiled; others than these then run operation by operation."""
-
-
 class OneDnnPlan(StepPlan):
     """Runs a program on oneDNN with everything built and allocated once.
 
@@ -45,7 +41,6 @@ class OneDnnPlan(StepPlan):
         weakref.finalize(self, spares.give, self._compiled, self._keys).atexit = False
         self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
-        self._misses = 0
         self._generation = teams.generation()
         self._active: Compiled | None = None
         self._threads: int | None = None
@@ -65,9 +60,9 @@ class OneDnnPlan(StepPlan):
         given: list[Any] = list(lengths) if isinstance(lengths, (tuple, list)) else [lengths]
         given += [None] * (len(data) - len(given))
         key = self._key(data, given)
+        self._data_lengths = given
         self.whole_reason = self._reason(data, parameters, key)
         if not self.whole_reason:
-            self._data_lengths = given
             try:
                 return self._forward(data, parameters, generator, last, key)
             except RefusedError as error:
@@ -132,10 +127,11 @@ class OneDnnPlan(StepPlan):
             # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
             if not all(np.isfinite(np.add.reduce(array, axis=None)) for array in data):
                 return "data that are not finite"
+        if any(own is not None and own.size and own.min() != own.max() for own in self._data_lengths):
+            # Not to be compiled for each mini-batch; nor for some of them, or results would depend on those before.
+            return "sequences of different lengths"
         if key in self._refused:
             return self._refused[key]
-        if self._misses >= _NEW and key not in self._compiled and any(own is not None for _, own in key):
-            return "sequences of other lengths each time"
         return ""
 
     @staticmethod
@@ -159,7 +155,6 @@ class OneDnnPlan(StepPlan):
             while len(self._compiled) >= _KEPT:
                 self._compiled.popitem(last=False)[1].close()
             self._compiled[key] = self._compile(key)
-            self._misses += 1
         return self._compiled[key]
 
     def _compile(self, key: tuple[Any, ...]) -> Compiled:
