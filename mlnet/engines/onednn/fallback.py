@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.engines.base import Operation, Workspace
+from mlnet.engines.onednn.nodes import Step
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Given, Tensor
 from mlnet.engines.program import Key, Node
@@ -33,12 +34,15 @@ class NumpyNode:
         self.implementations = ["numpy"]
         self.outputs: tuple[Tensor, ...] = ()
         self.saved: Any = None
+        self.steps: list[Step] = [self.forward]
         self._gradients: dict[int, Given] = {}
         self._blocked_gradients = 0
 
-    def forward(self, generator: np.random.Generator | None) -> None:
+    def forward(self) -> None:
         """Compute the outputs."""
-        attributes = dict(self.node.attributes, generator=generator) if self.node.random else self.node.attributes
+        attributes: dict[str, Any] | Mapping[str, Any] = self.node.attributes
+        if self.node.random:
+            attributes = dict(attributes, generator=self.context.generator)
         arrays = [
             operand.array() if isinstance(operand, Tensor) else self.context.parameters[operand]
             for operand in self.operands
@@ -88,5 +92,5 @@ class OtherWay(NumpyNode):
         self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]
     ) -> Sequence[Tensor | np.ndarray | None]:
         """Compute the gradients that are wanted."""
-        self.forward(None)
+        self.forward()
         return super().backward(d_outputs, wanted)
