@@ -73,7 +73,13 @@ class Compiled:
         self._d_operands: dict[tuple[int, int], Given] = {}
         self._steps: list[Step] = []
         self._ends = [0]
+        self._has_numpy = False
         self._ways: dict[tuple[Any, ...], Way] = {}
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether NumPy computes something, or is asked to for the first time."""
+        return len(self.nodes) < len(self._program.nodes) or bool(self._other_ways) or self._has_numpy
 
     def forward(
         self,
@@ -99,6 +105,7 @@ class Compiled:
             node = self._built(number)
             run(node.steps)
             self.nodes.append(node)
+            self._has_numpy |= isinstance(node, NumpyNode)
             self.tensors += node.outputs
             self._steps += [step.run if isinstance(step, Call) else step for step in node.steps]
             self._ends.append(len(self._steps))
@@ -200,8 +207,8 @@ class Compiled:
         self.context.bindings.clear()
         for held in (self.nodes, self.tensors, self._data, self._other_ways, self._ways, self._d_outputs):
             held.clear()
-        for held in (self._d_operands, self._steps):
-            held.clear()
+        self._d_operands.clear()
+        self._steps.clear()
 
     def report(self) -> list[Report]:
         """Return for each node who computes it, why not the library, and the copies between layouts."""

@@ -70,8 +70,8 @@ class MomentTable:
             mean, variance, epsilon, room = part
             np.add(variance, epsilon, out=room)
             room *= _FAR**2
-            far = mean * mean > room
-            if far[: len(owners)].any():
+            far = np.greater(mean * mean, room)
+            if np.logical_or.reduce(far):
                 return owners[int(far.argmax())]
         return None
 

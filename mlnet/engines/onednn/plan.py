@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -77,8 +79,7 @@ class OneDnnPlan(StepPlan):
         last: int | None,
     ) -> np.ndarray:
         self._data_lengths = [None] * len(data)
-        with self._running():
-            compiled = self._run(data, parameters, generator, last)
+        compiled = self._run(data, parameters, generator, last)
         self._active = compiled
         self.values = Values(compiled.tensors)  # type: ignore[assignment]
         self.saved = [node.saved for node in compiled.nodes]
@@ -96,7 +97,8 @@ class OneDnnPlan(StepPlan):
         while True:
             compiled = self._compiled_for(self._key(data))
             try:
-                compiled.forward(data, parameters, generator, last)
+                with self._running() if compiled.is_mixed else nullcontext():
+                    compiled.forward(data, parameters, generator, last)
             except FarFromZeroError:  # a node more is NumPy's now
                 self._drop()
             else:
@@ -137,10 +139,9 @@ class OneDnnPlan(StepPlan):
             self._known_key = self._key(data)
         if any(array.size == 0 for array in data):
             return "no observations"
-        with np.errstate(over="ignore", invalid="ignore"):
-            # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
-            if not all(np.isfinite(np.add.reduce(array, axis=None)) for array in data):
-                return "data that are not finite"
+        # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
+        if not all(map(_is_finite, data)):
+            return "data that are not finite"
         return self._refused.get(self._key(data), "")
 
     def _drop(self) -> None:
@@ -179,8 +180,8 @@ class OneDnnPlan(StepPlan):
             return super().backward(d_output, wanted, want_input)
         given = [d_output] if isinstance(d_output, np.ndarray) else d_output
         teams.use(self._library, self._threads)
-        with self._running():
-            self._active.context.gradient_room = self.gradient_room
+        self._active.context.gradient_room = self.gradient_room
+        with self._running() if self._active.is_mixed else nullcontext():
             return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
 
     def report(self) -> list[Report]:
@@ -188,6 +189,12 @@ class OneDnnPlan(StepPlan):
         if self._active is None:
             return [replace(each, reason=self.whole_reason) for each in super().report()]
         return self._active.report()
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Tell whether the sum is finite: no NaN, no infinity, and nothing that is nearly one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(array, axis=None))
 
 
 class Values(Sequence[np.ndarray]):
