@@ -4,10 +4,9 @@
 
 5 epochs on 8,000 digits with validation on 2,000 after each epoch: `trainNetwork` (with its pass for the statistics of
 batch normalization), a loop in PyTorch (mini-batches by a permutation and indexing, which is faster than a
-DataLoader), and Keras `fit`. The digits come from a folder with the four files of MNIST or a part of it (images-idx3,
-labels-idx1, zipped or not), otherwise they are drawn. Seconds leave imports and reading out; the cold start is the whole
-time of a
-process that imports, builds and trains the network on 128 digits.
+DataLoader), and Keras `fit`. The digits come from a folder with files of MNIST (images-idx3 and labels-idx1, zipped or
+not), otherwise they are drawn. Seconds leave imports and reading out; the cold start is the whole time of a process
+that imports, builds and trains the network on 128 digits.
 """
 
 from __future__ import annotations
