@@ -1,4 +1,4 @@
-"""The networks of the benchmarks, in mlnet and in PyTorch."""
+"""The networks of the benchmarks, in mlnet, PyTorch and Keras, and data for them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from deep_networks import resnet20, torch_resnet20, torch_unet, unet
+from sequence_networks import convolutions, lstm, torch_convolutions, torch_lstm
 
 from mlnet import (
     batchNormalizationLayer,
+    categorical,
     classificationLayer,
     convolution2dLayer,
     featureInputLayer,
@@ -22,12 +25,19 @@ from mlnet import (
 
 
 class Workload(NamedTuple):
-    """A network, its mini-batch size, the size of an observation (C,) or (H, W, C), and its PyTorch twin."""
+    """A network, its mini-batch size, the size of an observation, and its twins in PyTorch and Keras.
 
-    layers: list[Any]
+    The size is (C,), (H, W, C), or (T, C) of a sequence.
+    """
+
+    layers: Any
     batch: int
     size: tuple[int, ...]
     peer: Callable[[Any], Any]
+    keras: Callable[[Any], list[Any]] | None = None
+    classes: int = 10
+    solver: str = "sgdm"
+    of_pixels: bool = False
 
 
 def _small_cnn() -> Workload:
@@ -52,7 +62,11 @@ def _small_cnn() -> Workload:
             *[nn.Flatten(), nn.Linear(16 * 16 * 32, 10)],
         )
 
-    return Workload(layers, 128, (32, 32, 3), peer)
+    def keras(k: Any) -> list[Any]:
+        parts = [k.Conv2D(16, 3, padding="same"), k.BatchNormalization(), k.ReLU(), k.MaxPooling2D(2)]
+        return [*parts, k.Conv2D(32, 3, padding="same"), k.BatchNormalization(), k.ReLU(), k.Flatten(), k.Dense(10)]
+
+    return Workload(layers, 128, (32, 32, 3), peer, keras)
 
 
 def _digits_cnn() -> Workload:
@@ -70,7 +84,14 @@ def _digits_cnn() -> Workload:
             channels = filters
         return nn.Sequential(*parts, nn.Flatten(), nn.Linear(7 * 7 * 32, 10))
 
-    return Workload(layers, 128, (28, 28, 1), peer)
+    def keras(k: Any) -> list[Any]:
+        parts = []
+        for filters in (8, 16, 32):
+            parts += [k.Conv2D(filters, 3, padding="same"), k.BatchNormalization(), k.ReLU()]
+            parts += [k.MaxPooling2D(2)] if filters < 32 else []
+        return [*parts, k.Flatten(), k.Dense(10)]
+
+    return Workload(layers, 128, (28, 28, 1), peer, keras)
 
 
 def _mlp() -> Workload:
@@ -84,20 +105,43 @@ def _mlp() -> Workload:
             width = 100
         return nn.Sequential(*parts, nn.Linear(100, 10))
 
-    return Workload(layers, 60, (784,), peer)
+    def keras(k: Any) -> list[Any]:
+        parts = [make() for _ in range(3) for make in (lambda: k.Dense(100), k.BatchNormalization, _sigmoid(k))]
+        return [*parts, k.Dense(10)]
+
+    return Workload(layers, 60, (784,), peer, keras)
+
+
+def _sigmoid(k: Any) -> Callable[[], Any]:
+    return lambda: k.Activation("sigmoid")
 
 
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "cnn 32x32x3": _small_cnn,
     "cnn 28x28x1": _digits_cnn,
     "mlp 784": _mlp,
+    "lstm 12-100": lambda: Workload(lstm(), 27, (26, 12), torch_lstm, classes=9, solver="adam"),
+    "resnet-20": lambda: Workload(resnet20(), 128, (32, 32, 3), torch_resnet20),
+    "u-net 64x64x3": lambda: Workload(unet(), 8, (64, 64, 3), torch_unet, classes=2, of_pixels=True),
+    "convolutions 1-d": lambda: Workload(convolutions(), 64, (128, 8), torch_convolutions, classes=5),
 }
 
 
 def data(workload: Workload, batches: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return predictors in MATLAB's order and labels for so many mini-batches."""
+    """Return observations (N, ...), channels last, and class numbers (N,) or (N, H, W), for so many mini-batches."""
     generator = np.random.default_rng(0)
     count = workload.batch * batches
     x = generator.standard_normal((count, *workload.size), dtype=np.float32)
-    y = np.arange(count) % 10
+    if workload.of_pixels:
+        return x, generator.integers(0, workload.classes, (count, *workload.size[:2]))
+    return x, np.arange(count) % workload.classes
+
+
+def for_mlnet(workload: Workload, x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
+    """Return the data in the order of MATLAB: H x W x C x N, N x C, or a list of C x T."""
+    if x.ndim == 3:
+        return [sequence.T for sequence in x], y
+    if workload.of_pixels:
+        names = [f"C{number + 1}" for number in range(workload.classes)]
+        return np.moveaxis(x, 0, -1), categorical(np.moveaxis(y, 0, -1), range(workload.classes), names)
     return (x if x.ndim == 2 else np.moveaxis(x, 0, -1)), y

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from training import medians
+from harness import medians
 
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.packing import pack

@@ -86,6 +86,8 @@ class Predictors:
         return np.ascontiguousarray(batch, dtype)
 
     def _fetch(self, index: Index) -> np.ndarray:
+        if not isinstance(index, slice) and self._x.flags.c_contiguous:
+            return np.take(self._x, index, axis=0)  # faster
         given = from_engine(self._x, self._format)
         if isinstance(index, slice) or self._x.ndim == 2 or not given.flags.c_contiguous:
             return self._x[index]

@@ -100,6 +100,7 @@ class StepPlan:
 
     Arrays that `forward` and `backward` return are overwritten by the next run. ``values`` and ``lengths`` have what
     was put out last and the lengths of its sequences, by the number of the value; ``saved`` the records of the nodes.
+    ``gradient_room`` may be given arrays in which a plan can put gradients of parameters, instead of arrays of its own.
     """
 
     def __init__(self, engine: Engine, program: Program) -> None:
@@ -113,6 +114,7 @@ class StepPlan:
         self.saved: list[Any] = []
         self.lengths: list[np.ndarray | None] = []
         self._data_lengths: Sequence[np.ndarray | None] = ()
+        self.gradient_room: Mapping[Key, np.ndarray] = {}
 
     def forward(
         self,

@@ -77,6 +77,7 @@ class Trainer:
         self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
         self.count = len(data.predictors)
         self._plan = engine.plan(engine.fuse(training_program(network)))
+        self._plan.gradient_room = self.parameters.gradients
         self._loss_workspace = Workspace()
         self.solver = make_solver(options, self.parameters)
         self.moving = MovingStatistics(network, self._plan)

@@ -74,7 +74,9 @@ class Parameters:
     def set_gradients(self, gradients: Mapping[Key, np.ndarray]) -> None:
         """Copy the gradients of one mini-batch into the flat vector."""
         for key, view in self.gradients.items():
-            view[...] = gradients[key]
+            gradient = gradients[key]
+            if gradient is not view:
+                view[...] = gradient
 
     def add_l2(self, l2_regularization: float) -> None:
         """Add the gradient of the L2 penalty, ``lambda * L2Factor * value``."""

@@ -143,19 +143,31 @@ class MovingStatistics:
     def __init__(self, network: Resolved, plan: StepPlan) -> None:
         self._layers = population_nodes(network, plan)
         self.moments: dict[int, list[np.ndarray]] = {}
-        self._decays: dict[int, list[float]] = {}
+        found: list[tuple[int, np.ndarray, float]] = []
         for number, (index, layer) in self._layers.items():
-            self.moments[number] = list(layer.first_moments(network.input_size(index)))
-            self._decays[number] = [float(getattr(layer, option)) for option in layer.decays]
+            moments = layer.first_moments(network.input_size(index))
+            decays = [float(getattr(layer, option)) for option in layer.decays]
+            found += [(number, *pair) for pair in zip(moments, decays, strict=True)]
+        self._flat = np.concatenate([np.zeros(0), *[moment.ravel() for _, moment, _ in found]])
+        self._batch = np.zeros_like(self._flat)
+        self._decays = np.repeat([decay for *_, decay in found], [moment.size for _, moment, _ in found])
+        stop = 0
+        for number, moment, _ in found:
+            start, stop = stop, stop + moment.size
+            self.moments.setdefault(number, []).append(self._flat[start:stop].reshape(moment.shape))
 
     def update(self, plan: StepPlan) -> None:
         """Take in the mini-batch that ``plan`` ran last."""
+        if not self._layers:
+            return
+        parts = []
         for number, (_, layer) in self._layers.items():
             saved = plan.saved[number]
-            batch = (saved.mean, getattr(saved, layer.spread_field))
-            for before, value, decay in zip(self.moments[number], batch, self._decays[number], strict=True):
-                before *= 1 - decay
-                before += decay * value.reshape(before.shape)
+            parts += [saved.mean.ravel(), getattr(saved, layer.spread_field).ravel()]
+        np.concatenate(parts, out=self._batch)
+        self._batch -= self._flat
+        self._batch *= self._decays
+        self._flat += self._batch
 
     @property
     def values(self) -> dict[Key, np.ndarray]:

@@ -106,6 +106,7 @@ class Validator:
     def __call__(self, values: Mapping[Key, np.ndarray]) -> Result:
         """Return loss and metric with the given parameters and statistics."""
         workspace = Workspace()
+        values = {key: np.asarray(value, np.float32) for key, value in values.items()}  # as the network keeps them
         count, average = len(self._data.predictors), self._objective.average()
         for start in range(0, count, self._size):
             index = slice(start, min(start + self._size, count))

@@ -6,6 +6,7 @@ sequences give each time step its share of its sequence. Positions whose class i
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,14 @@ class SquaredErrorState(NamedTuple):
     factor: np.ndarray
 
 
+@lru_cache(maxsize=8)
+def _numbers(count: int) -> np.ndarray:
+    """Return 0, 1, ... that nobody changes."""
+    numbers = np.arange(count)
+    numbers.flags.writeable = False
+    return numbers
+
+
 def _shares(z: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
     """Return the share of each observation or time step, (N, 1, ..., 1)."""
     given = np.full(1, 1 / max(1, len(z))) if shares is None else shares
@@ -40,6 +49,8 @@ def position_factors(
     z: np.ndarray, indices: np.ndarray, weights: np.ndarray | None, shares: np.ndarray | None
 ) -> np.ndarray:
     """Return how much each position counts, (positions,): its share times the weight of its class; 0 without class."""
+    if weights is None and shares is None:
+        return (indices >= 0) * z.dtype.type(1 / max(1, len(z)))
     factors = np.broadcast_to(_shares(z, shares), (*z.shape[:-1], 1)).reshape(-1)
     if weights is not None:
         factors = factors * weights.ravel().astype(z.dtype)[indices]
@@ -62,7 +73,7 @@ def softmax_cross_entropy(
     scores = workspace.empty("scores", z.shape, z.dtype)
     log_total = write_softmax(z, scores).reshape(-1)
     indices = targets.reshape(-1)
-    picked = z.reshape(-1, z.shape[-1])[np.arange(indices.size), indices]
+    picked = z.reshape(-1, z.shape[-1])[_numbers(indices.size), indices]
     factors = position_factors(z, indices, weights, shares)
     loss = float(np.add.reduce((log_total - picked) * factors, dtype=np.float64))
     return scores, loss, CrossEntropyState(scores, indices, factors, z.shape)
@@ -73,7 +84,7 @@ def softmax_cross_entropy_backward(saved: CrossEntropyState, *, workspace: Works
     d_z = workspace.empty("d_z", saved.shape, saved.scores.dtype)
     np.copyto(d_z, saved.scores)
     rows = d_z.reshape(-1, saved.shape[-1])
-    rows[np.arange(len(rows)), saved.targets] -= 1
+    rows[_numbers(len(rows)), saved.targets] -= 1
     np.multiply(rows, saved.factors[:, None], out=rows)
     return d_z
 

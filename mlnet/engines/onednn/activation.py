@@ -64,7 +64,7 @@ class Activation(LibraryNode):
         description = self.describe(
             "eltwise_backward", self._function.algorithm, layout, layout, layout, *self._constants, self._forward
         )
-        d_x = self.produced(self.x.shape, layout)
+        d_x = self.overwriting(d_output, layout)
         source = self.output.memory if self._function.by_output else self.read(self.x, layout, steps, counts=False)
         memories = {
             c.ARG_DST if self._function.by_output else c.ARG_SRC: source,

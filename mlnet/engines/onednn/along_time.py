@@ -7,86 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.onednn.convolution import Convolution, TransposedConvolution
-from mlnet.engines.onednn.fallback import NumpyNode
 from mlnet.engines.onednn.library import RefusedError
-from mlnet.engines.onednn.nodes import LibraryNode, Operand, require
+from mlnet.engines.onednn.nodes import Backward, LibraryNode, Operand, Step, require
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.pooling import AveragePooling, MaxPooling
-from mlnet.engines.onednn.recurrent import remarks
 from mlnet.engines.onednn.tensors import Given, Tensor
 from mlnet.engines.packing import pack, pad
 from mlnet.engines.program import Node
-
-Lengths = np.ndarray | None
-
-
-class OperationNode(NumpyNode):
-    """A node that an operation computes, along time or not, by the library where the operation is one of the engine's.
-
-    ``lengths`` has those of each input, ``after`` those of the first output. ``always`` is why it is NumPy's; where
-    it is '', the workspace tells.
-    """
-
-    def __init__(
-        self,
-        context: Context,
-        node: Node,
-        operands: Sequence[Operand],
-        operation: Operation,
-        workspace: Workspace,
-        always: str,
-        lengths: Sequence[Lengths] = (),
-        after: Lengths = None,
-    ) -> None:
-        super().__init__(context, node, operands, operation, workspace, always)
-        self._always, self._own = always, workspace
-        self._lengths, self._after = lengths, after
-
-    @property
-    def reason(self) -> str:
-        """Why NumPy computed it, '' if the library did."""
-        return self._always or "; ".join(dict.fromkeys(remarks(self._own)))
-
-    @reason.setter
-    def reason(self, reason: str) -> None:
-        self._always = reason
-
-    def arrays(self) -> list[np.ndarray]:
-        """Return what the operation takes."""
-        found = super().arrays()
-        for place, own in enumerate(self._lengths):
-            if own is not None and self.node.time is not None:
-                found[place] = pad(found[place], own)
-        return found
-
-    def attributes(self, generator: np.random.Generator | None) -> dict[str, Any]:
-        """Return the attributes of the operation."""
-        found = super().attributes(generator)
-        if self.node.time is not None:
-            found["lengths"] = self._lengths[0]
-            if any(own is not None for own in self._lengths[1:]):
-                found["more_lengths"] = tuple(self._lengths[1:])
-        return found
-
-    def results(self, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
-        """Return what the operation has put out as the plan sees it."""
-        if self.node.time is None or self._after is None:
-            return arrays
-        return [pack(arrays[0], self._after), *arrays[1:]]
-
-    def d_results(self, arrays: Sequence[np.ndarray | None]) -> tuple[np.ndarray | None, ...]:
-        """Return the gradients of the outputs as the operation sees them."""
-        first, *others = arrays
-        if self.node.time is not None and self._after is not None and first is not None:
-            first = pad(first, self._after)
-        return (first, *others)
-
-    def d_operand(self, place: int, array: np.ndarray) -> np.ndarray:
-        """Return the gradient of an input as the plan sees it."""
-        own = self._lengths[place] if place < len(self._lengths) and self.node.time is not None else None
-        return array if own is None else pack(array, own)
 
 
 class PaddedNode:
@@ -130,30 +58,30 @@ class PaddedNode:
         if shape[:2] != (len(after), max(after)):
             raise RefusedError(f"{shape[1]} steps where {max(after)} were expected")
         self._given = Given(context, (int(after.sum()), *shape[2:]))
-        self._d_output = Given(context, shape)
-        self._d_x = Given(context, x.shape)
         self.outputs: tuple[Tensor, ...] = (self._given,)
         self.saved: Any = None
         self.implementations = self._inner.implementations
+        self.steps: list[Step] = [self._pad, *self._inner.steps, self._pack]
 
-    def forward(self, generator: np.random.Generator | None) -> None:
-        """Compute the output."""
+    def _pad(self) -> None:
         self._padded.put(pad(self._x.array(), self._lengths))
-        self._inner.forward(generator)
+
+    def _pack(self) -> None:
         self._given.put(pack(self._inner.output.array(), self._after))
 
-    def backward(
-        self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]
-    ) -> Sequence[Tensor | np.ndarray | None]:
-        """Compute the gradients that are wanted."""
+    def backward(self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward and the gradients that are wanted."""
         (d_output,) = d_outputs
         assert d_output is not None
-        self._d_output.put(pad(d_output.array(), self._after))
-        d_x, *others = self._inner.backward([self._d_output], wanted)
-        if isinstance(d_x, Tensor):
-            self._d_x.put(pack(d_x.array(), self._lengths))
-            d_x = self._d_x
-        return [d_x, *others]
+        padded = Given(self._inner.context, self._inner.output.shape)
+        inner = self._inner.backward([padded], wanted)
+        steps: list[Step] = [lambda: padded.put(pad(d_output.array(), self._after)), *inner.steps]
+        d_padded, *others = inner.gradients
+        if not isinstance(d_padded, Tensor):
+            return Backward(steps, inner.gradients)
+        d_x = Given(self._inner.context, self._x.shape)
+        steps.append(lambda: d_x.put(pack(d_padded.array(), self._lengths)))
+        return Backward(steps, [d_x, *others])
 
     @property
     def reorders(self) -> int:

@@ -14,12 +14,13 @@ from mlnet.engines.onednn.tensors import Copy, Produced, Tensor
 
 
 def add(
-    context: Context, tensors: Sequence[Tensor], steps: list[Step], layout: Description
+    context: Context, tensors: Sequence[Tensor], steps: list[Step], layout: Description, *, is_passing: bool = False
 ) -> tuple[Produced, list[Copy]]:
     """Put into ``steps`` the sum of tensors of one shape; return it, and the copies it needs."""
     copies = [tensor.copy(layout) for tensor in tensors]
     steps += [copy.update for copy in copies if copy.is_needed]
-    total = Produced(context, tensors[0].shape, layout)
+    memory = context.reused(layout) if is_passing else None
+    total = Produced(context, tensors[0].shape, layout, memory)
     count = len(tensors)
     description = context.describe(
         "sum", layout, count, (c_float * count)(*[1.0] * count), (c_void_p * count)(*[layout.handle] * count)
@@ -121,7 +122,7 @@ class Concatenation(LibraryNode):
                 gradients.append(None)
                 continue
             whole = self.read(d_output, self._whole(d_output), steps)
-            part = self.produced(tensor.shape, tensor.layout)
+            part = self.passing(tensor.shape, tensor.layout)
             seen = whole.seen_as(whole.description.part(tensor.sizes, offsets))
             steps.append(self.context.reorder(seen, part.memory))
             gradients.append(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,19 +20,22 @@ from mlnet.engines.onednn import (
     pooling,
     recurrent,
 )
-from mlnet.engines.onednn.along_time import Lengths, OperationNode, PaddedNode
-from mlnet.engines.onednn.fallback import NumpyNode, OtherWay
+from mlnet.engines.onednn.along_time import PaddedNode
+from mlnet.engines.onednn.fallback import Lengths, OperationNode, OtherWay
 from mlnet.engines.onednn.fusion import PREFIX
-from mlnet.engines.onednn.library import RefusedError
+from mlnet.engines.onednn.library import RefusedError, failure
 from mlnet.engines.onednn.nodes import LibraryNode, Step
 from mlnet.engines.onednn.normalization import FarFromZeroError
-from mlnet.engines.onednn.objects import Context
-from mlnet.engines.onednn.tensors import Given, Tensor
+from mlnet.engines.onednn.objects import Call, Context
+from mlnet.engines.onednn.tensors import Given, Produced, Tensor
 from mlnet.engines.program import Key, Node, Program, Report, common_lengths
 
 Schedule = Sequence[tuple[int, tuple[bool, ...]]]
 
-AnyNode = LibraryNode | NumpyNode | PaddedNode
+AnyNode = LibraryNode | PaddedNode | OperationNode
+
+_WAYS = 4
+"""Ways back that are kept: for other sets of gradients, or into other arrays."""
 
 BUILDERS: dict[str, type[LibraryNode]] = {
     "convolution1d": along_time.Convolution1d,
@@ -70,8 +74,7 @@ class Compiled:
 
     Nodes are built while the first mini-batch runs, when the shapes and layouts of their inputs are known.
     ``by_numpy`` has the numbers of nodes that the library is not to compute, and why; a node that turns out to be one
-    is put into it, and `FarFromZeroError` raised: the plan has to be compiled again. ``workspaces`` are those of the
-    operations that are no calls of the library; programs that do not run at the same time may share them.
+    is put into it, and `FarFromZeroError` raised: the plan has to be compiled again.
     """
 
     def __init__(
@@ -81,10 +84,9 @@ class Compiled:
         program: Program,
         is_training: bool,
         by_numpy: dict[int, str],
-        workspaces: Sequence[Workspace],
         data_lengths: Sequence[Lengths] = (),
     ) -> None:
-        self.by_numpy, self._workspaces, self._data_lengths = by_numpy, workspaces, data_lengths
+        self.by_numpy, self._data_lengths = by_numpy, data_lengths
         self.context = context
         self._engine, self._program, self._is_training = engine, program, is_training
         self.nodes: list[AnyNode] = []
@@ -92,10 +94,18 @@ class Compiled:
         self.lengths: list[Lengths] = []
         self._data: list[Given] = []
         self._shared: dict[Any, np.ndarray] = {}
-        self._other_ways: dict[int, OtherWay] = {}
+        self._other_ways: dict[int, OperationNode] = {}
         self._d_outputs: dict[int, Given] = {}
         self._d_operands: dict[tuple[int, int], Given] = {}
-        self._sums: dict[tuple[int, ...], tuple[Tensor, list[Step]]] = {}
+        self._steps: list[Step] = []
+        self._ends = [0]
+        self._has_operations = False
+        self._ways: dict[tuple[Any, ...], Way] = {}
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether NumPy computes something, or is asked to for the first time."""
+        return len(self.nodes) < len(self._program.nodes) or bool(self._other_ways) or self._has_operations
 
     def forward(
         self,
@@ -105,26 +115,35 @@ class Compiled:
         last: int | None,
     ) -> None:
         """Compute all values, or those up to the node ``last``."""
-        self.context.step += 1
-        self.context.parameters = parameters
+        context = self.context
+        context.step += 1
+        context.parameters, context.generator = parameters, generator
+        for binding in context.bindings:
+            binding.update(parameters[binding.key])
         if not self._data:
-            self._data = [Given(self.context, array.shape) for array in data]
+            self._data = [Given(context, array.shape) for array in data]
         for tensor, array in zip(self._data, data, strict=True):
             tensor.put(array)
-        for number in range(len(self._program.nodes) if last is None else last + 1):
-            is_new = number == len(self.nodes)
-            node = self._built(number) if is_new else self.nodes[number]
-            try:
-                node.forward(generator)
-            except FarFromZeroError as error:
-                self.by_numpy[number] = str(error)
-                raise
-            if is_new:
-                self.nodes.append(node)
-                self.tensors += node.outputs
-                after = self._lengths_after(self._program.nodes[number])
-                along_time = self._program.nodes[number].time is not None
-                self.lengths += [after, *[None if along_time else after] * (len(node.outputs) - 1)]
+        stop = len(self._program.nodes) if last is None else last + 1
+        known = min(stop, len(self.nodes))
+        run(self._steps if known == len(self.nodes) else self._steps[: self._ends[known]])
+        for number in range(known, stop):
+            node = self._built(number)
+            run(node.steps)
+            self.nodes.append(node)
+            self._has_operations |= isinstance(node, OperationNode)
+            self.tensors += node.outputs
+            plain = self._program.nodes[number]
+            after = self._lengths_after(plain)
+            self.lengths += [after, *[None if plain.time is not None else after] * (len(node.outputs) - 1)]
+            self._steps += [step.run if isinstance(step, Call) else step for step in node.steps]
+            self._ends.append(len(self._steps))
+        far = None if context.moments is None else context.moments.far()
+        if far is not None:
+            error = FarFromZeroError(far.name)
+            number = next(place for place, node in enumerate(self.nodes) if node.node is far)
+            self.by_numpy[number] = str(error)
+            raise error
 
     def lengths_of(self, value: int) -> Lengths:
         """Return the lengths of the sequences of a value, -1, -2, ... for the data; None where it has none."""
@@ -160,11 +179,11 @@ class Compiled:
         except RefusedError as error:
             return self._by_operation(number, str(error))
 
-    def _by_operation(self, number: int, reason: str) -> OperationNode:
+    def _by_operation(self, number: int, reason: str, kind: type[OperationNode] = OperationNode) -> OperationNode:
         node = self._program.nodes[number]
         lengths, after = [self.lengths_of(source) for source in node.inputs], self._lengths_after(node)
-        operation, workspace = self._engine.operation(node.operation), self._workspaces[number]
-        return OperationNode(self.context, node, self._operands(node), operation, workspace, reason, lengths, after)
+        operation, workspace = self._engine.operation(node.operation), Workspace(self._shared)
+        return kind(self.context, node, self._operands(node), operation, workspace, reason, lengths, after)
 
     def _operands(self, node: Node) -> list[Tensor | Key]:
         tensors = [self._data[-1 - source] if source < 0 else self.tensors[source] for source in node.inputs]
@@ -174,40 +193,73 @@ class Compiled:
         self, d_outputs: Sequence[np.ndarray | None], schedule: Schedule
     ) -> tuple[dict[Key, np.ndarray], np.ndarray | None]:
         """Return the gradients of the parameters and of the (first) data that the schedule wants."""
-        program = self._program
-        found: dict[int, list[Tensor]] = {}
-        for number, (value, array) in enumerate(zip(program.outputs, d_outputs, strict=True)):
+        for number, array in enumerate(d_outputs):
             if array is not None:
                 if number not in self._d_outputs:
                     self._d_outputs[number] = Given(self.context, array.shape)
                 self._d_outputs[number].put(array)
-                found.setdefault(value, []).append(self._d_outputs[number])
-        gradients: dict[Key, np.ndarray] = {}
+        key = (id(schedule), id(self.context.gradient_room), *[array is not None for array in d_outputs])
+        way = self._ways.get(key)
+        if way is None:
+            while len(self._ways) >= _WAYS:
+                del self._ways[next(iter(self._ways))]
+            way = Way((schedule, self.context.gradient_room))
+            self._go_back(way, d_outputs, schedule)
+            self._ways[key] = way
+        else:
+            run(way.steps)
+        return dict(way.gradients), None if way.d_data is None else way.d_data.array()
+
+    def _go_back(self, way: Way, d_outputs: Sequence[np.ndarray | None], schedule: Schedule) -> None:
+        """Build and run the way back through the nodes of the schedule."""
+        program = self._program
+        found: dict[int, list[Tensor]] = {}
+
+        def keep(value: int, tensor: Tensor) -> None:
+            tensor.readers += 1
+            found.setdefault(value, []).append(tensor)
+
+        for number, (value, array) in enumerate(zip(program.outputs, d_outputs, strict=True)):
+            if array is not None:
+                self._d_outputs[number].readers = 0
+                keep(value, self._d_outputs[number])
         for number, wanted in schedule:
             node, first = program.nodes[number], program.first_values[number]
-            d_values = [self._sum(found.pop(first + output, [])) for output in range(node.outputs)]
+            d_values = [self._sum(way, found.pop(first + output, [])) for output in range(node.outputs)]
             if all(d_value is None for d_value in d_values):
                 continue
-            results = self._node_backward(number, d_values, wanted)
+            results = self._back_through(way, number, d_values, wanted)
             for place, result in enumerate(results):
                 if result is None:
                     continue
                 if place < len(node.inputs):
-                    found.setdefault(node.inputs[place], []).append(self._as_tensor(number, place, result))
+                    keep(node.inputs[place], self._as_tensor(way, number, place, result))
                 else:
                     assert isinstance(result, np.ndarray)
-                    gradients[node.name, node.parameters[place - len(node.inputs)]] = result
-        d_data = self._sum(found.get(-1, []))
-        return gradients, None if d_data is None else d_data.array()
+                    way.gradients[node.name, node.parameters[place - len(node.inputs)]] = result
+            self._have_read(d_values, results)
+        way.d_data = self._sum(way, found.get(-1, []))
+
+    def _have_read(self, tensors: Sequence[Tensor | None], results: Sequence[Tensor | np.ndarray | None]) -> None:
+        """Let what comes lie in the memory of tensors that nobody else reads."""
+        kept = {id(result.memory.array) for result in results if isinstance(result, Produced)}
+        for tensor in tensors:
+            if tensor is None:
+                continue
+            tensor.readers -= 1
+            if isinstance(tensor, Produced) and tensor.readers == 0 and id(tensor.memory.array) not in kept:
+                self.context.release(tensor.memory)
 
     def close(self) -> None:
         """Take everything apart, so that memory is free at once: nodes and their steps refer to one another."""
-        for node in [*self.nodes, *self._other_ways.values()]:
-            vars(node).clear()
+        for each in [*self.nodes, *self._other_ways.values(), *self._ways.values()]:
+            vars(each).clear()
         self.context.forgetters.clear()
-        for held in (self.nodes, self.tensors, self._data, self._other_ways, self._sums, self._d_outputs):
+        self.context.bindings.clear()
+        for held in (self.nodes, self.tensors, self._data, self._other_ways, self._ways, self._d_outputs):
             held.clear()
         self._d_operands.clear()
+        self._steps.clear()
 
     def report(self) -> list[Report]:
         """Return for each node who computes it, why not the library, and the copies between layouts."""
@@ -227,48 +279,61 @@ class Compiled:
             )
         return found
 
-    def _node_backward(
-        self, number: int, d_values: list[Tensor | None], wanted: tuple[bool, ...]
+    def _back_through(
+        self, way: Way, number: int, d_values: list[Tensor | None], wanted: tuple[bool, ...]
     ) -> Sequence[Tensor | np.ndarray | None]:
-        if number not in self._other_ways:
+        node = self.nodes[number]
+        if not isinstance(node, OperationNode) and number not in self._other_ways:
             try:
-                return self.nodes[number].backward(d_values, wanted)
+                backward = node.backward(d_values, wanted)
             except RefusedError as error:
-                node = self._program.nodes[number]
-                operation, workspace = self._engine.operation(node.operation), Workspace(self._shared)
-                reason = f"backward: {error}"
-                self._other_ways[number] = OtherWay(
-                    self.context, node, self._operands(node), operation, workspace, reason
-                )
-        return self._other_ways[number].backward(d_values, wanted)
+                self._other_ways[number] = self._by_operation(number, f"backward: {error}", OtherWay)
+            else:
+                for step in backward.steps:
+                    way.do(step)
+                return backward.gradients
+        other = self._other_ways.get(number, node)
+        assert isinstance(other, OperationNode)
+        names = self._program.nodes[number].parameters
+        results: list[Tensor | np.ndarray | None] = []
 
-    def _as_tensor(self, number: int, place: int, result: Tensor | np.ndarray) -> Tensor:
+        def compute() -> None:
+            results[:] = other.backward(d_values, wanted)
+            for name, result in zip(names, results[len(results) - len(names) :], strict=True):
+                if result is not None:
+                    assert isinstance(result, np.ndarray)
+                    way.gradients[other.node.name, name] = result
+
+        way.do(compute)
+        return results
+
+    def _as_tensor(self, way: Way, number: int, place: int, result: Tensor | np.ndarray) -> Tensor:
         if isinstance(result, Tensor):
             return result
-        if (number, place) not in self._d_operands:
-            self._d_operands[number, place] = Given(self.context, result.shape)
-        self._d_operands[number, place].put(result)
-        return self._d_operands[number, place]
+        given = self._d_operands.setdefault((number, place), Given(self.context, result.shape))
+        given.readers = 0
+        way.do(partial(given.put, result))
+        return given
 
-    def _sum(self, tensors: list[Tensor]) -> Tensor | None:
+    def _sum(self, way: Way, tensors: list[Tensor]) -> Tensor | None:
         """Return the sum of the gradients of one value, None where there is none."""
         if len(tensors) < 2:
             return tensors[0] if tensors else None
-        key = tuple(id(tensor) for tensor in tensors)
-        if key not in self._sums:
-            self._sums[key] = self._built_sum(tensors)
-        total, steps = self._sums[key]
-        for step in steps:
-            step()
+        total = self._built_sum(way, tensors)
+        total.readers = 1
+        self._have_read(tensors, [total])
         return total
 
-    def _built_sum(self, tensors: list[Tensor]) -> tuple[Tensor, list[Step]]:
+    def _built_sum(self, way: Way, tensors: list[Tensor]) -> Tensor:
         for layout in (tensors[0].layout, self.context.plain(tensors[0].sizes)):
             steps: list[Step] = []
             try:
-                return combination.add(self.context, tensors, steps, layout)[0], steps
+                found = combination.add(self.context, tensors, steps, layout, is_passing=True)[0]
             except RefusedError:
                 continue
+            for step in steps:
+                way.do(step)
+            return found
         total = Given(self.context, tensors[0].shape)
         room = np.empty(tensors[0].shape, np.float32)
 
@@ -276,7 +341,35 @@ class Compiled:
             np.add(tensors[0].array(), tensors[1].array(), out=room)
             for tensor in tensors[2:]:
                 np.add(room, tensor.array(), out=room)
+            total.put(room)
 
-        add()
-        total.put(room)
-        return total, [add]
+        way.do(add)
+        return total
+
+
+class Way:
+    """One way back through a program: its calls in their order, and what they compute.
+
+    ``owner`` is kept as long as the way is there.
+    """
+
+    def __init__(self, owner: object) -> None:
+        self._kept = [owner]
+        self.steps: list[Step] = []
+        self.gradients: dict[Key, np.ndarray] = {}
+        self.d_data: Tensor | None = None
+
+    def do(self, step: Step) -> None:
+        """Run a call, now and whenever the way is gone."""
+        self._kept.append(step)
+        self.steps.append(step.run if isinstance(step, Call) else step)
+        run(self.steps[-1:])
+
+
+def run(steps: Sequence[Step]) -> None:
+    """Run calls one after the other; one of the library returns its status."""
+    for step in steps:
+        status = step()
+        if status:
+            assert isinstance(status, int)
+            raise failure("primitive_execute", status)

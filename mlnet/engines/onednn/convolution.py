@@ -80,8 +80,11 @@ class Convolution(LibraryNode):
     def _bias_order(self) -> Any:
         return None
 
-    def _bias_gradient(self, flat: np.ndarray) -> np.ndarray:
-        return flat
+    def _bias_room(self) -> np.ndarray:
+        return self.gradient(2)
+
+    def _bias_gradient(self, array: np.ndarray) -> np.ndarray:
+        return array
 
     @staticmethod
     def _output_size(
@@ -117,7 +120,7 @@ class Convolution(LibraryNode):
         description = self.describe(
             "eltwise_backward", c.ELTWISE_RELU_BY_OUTPUT, layout, layout, layout, 0.0, 0.0, same
         )
-        gated = self.produced(self.output.shape, layout)
+        gated = self.overwriting(d_output, layout)
         memories = {
             c.ARG_DST: self.output.memory,
             c.ARG_DIFF_DST: self.read(d_output, layout, steps),
@@ -128,7 +131,6 @@ class Convolution(LibraryNode):
 
     def _parameter_gradients(self, d_output: Tensor, steps: list[Step], wanted: tuple[bool, ...]) -> list[Any]:
         context, sizes = self.context, self._weights_layout.dims
-        bias_sizes = self._bias_layout.dims
         description = self.describe(
             f"{self.kind}_backward_weights",
             self.algorithm,
@@ -140,9 +142,9 @@ class Convolution(LibraryNode):
             self._forward,
         )
         weights, after, d_weights = self.result(
-            description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self.shape_of(1), self._weights_layout
+            1, description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self._weights_layout
         )
-        flat = np.zeros(bias_sizes, np.float32)
+        flat = self._bias_room()
         memories = {
             c.ARG_SRC: self.read(self.x, description.layout(c.QUERY_SRC, self.x.sizes), steps),
             c.ARG_DIFF_DST: self.read(d_output, description.layout(c.QUERY_DIFF_DST, self._sizes), steps),
@@ -150,7 +152,7 @@ class Convolution(LibraryNode):
             c.ARG_DIFF_BIAS: Memory(self._bias_layout, flat),
         }
         steps += [context.call(description, memories), *after]
-        d_bias = self._bias_gradient(flat).reshape(self.shape_of(2))
+        d_bias = self._bias_gradient(flat)
         return [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
 
     def _data_gradient(self, d_output: Tensor, steps: list[Step]) -> Produced:
@@ -164,7 +166,7 @@ class Convolution(LibraryNode):
             *self._geometry,
             self._forward,
         )
-        d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+        d_x = self.passing(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
         memories = {
             c.ARG_DIFF_DST: self.read(d_output, description.layout(c.QUERY_DIFF_DST, self._sizes), steps),
             c.ARG_WEIGHTS: self._weights_as(description.layout(c.QUERY_WEIGHTS, sizes), steps),
@@ -195,9 +197,12 @@ class GroupedConvolution(Convolution):
     def _bias_order(self) -> Any:
         return lambda bias: bias.reshape(bias.shape[-2:]).T.ravel()
 
-    def _bias_gradient(self, flat: np.ndarray) -> np.ndarray:
+    def _bias_room(self) -> np.ndarray:
+        return np.zeros(self._bias_layout.dims, np.float32)
+
+    def _bias_gradient(self, array: np.ndarray) -> np.ndarray:
         filters, groups = self.shape_of(2)[-2:]
-        return flat.reshape(groups, filters).T
+        return array.reshape(groups, filters).T.reshape(self.shape_of(2))
 
 
 class TransposedConvolution(Convolution):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step
 from mlnet.engines.onednn.objects import Description, Memory
 from mlnet.engines.onednn.tensors import Tensor
@@ -29,6 +30,7 @@ class FullyConnected(LibraryNode):
         context = self.context
         strides = (prod(spatial) * channels, prod(spatial), *inside)
         self._weights_layout = context.strided((out, channels, *spatial), strides)
+        self._own_layout = self._best_layout(context.plain((n, out)))
         self._bias_layout = context.strided((out,), (1,))
         self._flat = context.plain((n, out))
         self._weights = self.parameter(1, self._weights_layout)
@@ -37,7 +39,7 @@ class FullyConnected(LibraryNode):
             "inner_product_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
             self.layout,
-            context.any(self._weights_layout.dims),
+            self._own_layout,
             self._bias_layout,
             self._flat,
         )
@@ -52,6 +54,27 @@ class FullyConnected(LibraryNode):
         assert len(shape) == len(self.x.sizes)
         return output
 
+    def _best_layout(self, flat: Description) -> Description:
+        """Return the layout of the weights in which no primitive needs another one.
+
+        Behind features that is the parameter's own: copies would take longer than they save. Behind images it is the
+        one in which the gradient of the data is wanted.
+        """
+        context, own = self.context, self._weights_layout
+        if len(own.dims) == 2:
+            return own
+        whichever = context.any(own.dims)
+        bias = context.strided(own.dims[:1], (1,))
+        kind = c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE
+        forward = context.describe("inner_product_forward", kind, self.layout, whichever, bias, flat)
+        if not self.is_training:
+            return forward.layout(c.QUERY_WEIGHTS, own.dims)
+        try:
+            back = context.describe("inner_product_backward_data", self.layout, whichever, flat, forward)
+        except RefusedError:  # the way back will be NumPy's
+            return forward.layout(c.QUERY_WEIGHTS, own.dims)
+        return back.layout(c.QUERY_WEIGHTS, own.dims)
+
     def _matrix(self, layout: Description, steps: list[Step]) -> Memory:
         return self.read(self._weights, layout, steps, counts=False)
 
@@ -65,15 +88,15 @@ class FullyConnected(LibraryNode):
             description = self.describe(
                 "inner_product_backward_weights",
                 self.layout,
-                context.any(sizes),
+                self._own_layout,
                 self._bias_layout,
                 self._flat,
                 self._forward,
             )
             weights, after, d_weights = self.result(
-                description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self.shape_of(1), self._weights_layout
+                1, description.layout(c.QUERY_DIFF_WEIGHTS, sizes), self._weights_layout
             )
-            d_bias = np.zeros(self.shape_of(2), np.float32)
+            d_bias = self.gradient(2)
             memories: dict[int, Any] = {
                 c.ARG_SRC: self.read(self.x, description.layout(c.QUERY_SRC, self.x.sizes), steps),
                 c.ARG_DIFF_DST: given,
@@ -84,9 +107,9 @@ class FullyConnected(LibraryNode):
             gradients[1:] = [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
         if wanted[0]:
             description = self.describe(
-                "inner_product_backward_data", self.layout, context.any(sizes), self._flat, self._forward
+                "inner_product_backward_data", self.layout, self._own_layout, self._flat, self._forward
             )
-            d_x = self.produced(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+            d_x = self.passing(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
             memories = {
                 c.ARG_DIFF_DST: given,
                 c.ARG_WEIGHTS: self._matrix(description.layout(c.QUERY_WEIGHTS, sizes), steps),

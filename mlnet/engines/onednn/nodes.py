@@ -12,7 +12,7 @@ import numpy as np
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.objects import Context, Description, Memory, PrimitiveDescription
-from mlnet.engines.onednn.tensors import Copy, Given, Produced, Tensor
+from mlnet.engines.onednn.tensors import Binding, Copy, Given, Produced, Tensor, sizes_of
 from mlnet.engines.program import Key, Node
 
 Operand = Tensor | Key
@@ -27,12 +27,6 @@ class Backward:
 
     steps: list[Step]
     gradients: list[Tensor | np.ndarray | None]
-
-    def __call__(self) -> list[Tensor | np.ndarray | None]:
-        """Compute the gradients."""
-        for step in self.steps:
-            step()
-        return self.gradients
 
 
 class LibraryNode(ABC):
@@ -64,7 +58,6 @@ class LibraryNode(ABC):
     def __init__(self, context: Context, node: Node, operands: Sequence[Operand], is_training: bool) -> None:
         self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
         self.saved: Any = None
-        self._backwards: dict[tuple[int, tuple[bool, ...]], Backward] = {}
         self.output = self._built()
 
     def _built(self) -> Tensor:
@@ -92,21 +85,11 @@ class LibraryNode(ABC):
     def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
         """Return the calls of the backward."""
 
-    def forward(self, generator: np.random.Generator | None) -> None:
-        """Compute the output."""
-        for step in self.steps:
-            step()
-
-    def backward(
-        self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]
-    ) -> Sequence[Tensor | np.ndarray | None]:
-        """Compute the gradients that are wanted."""
+    def backward(self, d_outputs: Sequence[Tensor | None], wanted: tuple[bool, ...]) -> Backward:
+        """Return the calls of the backward and the gradients that are wanted."""
         (d_output,) = d_outputs
         assert d_output is not None
-        key = (id(d_output), wanted)
-        if key not in self._backwards:
-            self._backwards[key] = self.build_backward(d_output, wanted)
-        return self._backwards[key]()
+        return self.build_backward(d_output, wanted)
 
     @property
     def reorders(self) -> int:
@@ -137,9 +120,12 @@ class LibraryNode(ABC):
         operand = self.operands[number]
         shape = self.shape_of(number)
         given = Given(self.context, shape if order is None else layout.dims, layout)
+        if not isinstance(operand, Tensor):
+            Binding(self.context, operand, given, order)
+            return given
 
         def put() -> None:
-            array = operand.array() if isinstance(operand, Tensor) else self.context.parameters[operand]
+            array = operand.array()
             given.put(array if order is None else order(array))
 
         put()
@@ -155,11 +141,9 @@ class LibraryNode(ABC):
                 self._copies.append(copy)
         return copy.memory
 
-    def result(
-        self, chosen: Description, shape: tuple[int, ...], layout: Description
-    ) -> tuple[Memory, list[Step], np.ndarray]:
+    def result(self, number: int, chosen: Description, layout: Description) -> tuple[Memory, list[Step], np.ndarray]:
         """Return memory for the gradient of a parameter, what to do afterwards, and the array that has it then."""
-        array = np.zeros(shape, np.float32)
+        array = self.gradient(number)
         target = Memory(layout, array)
         if chosen == layout:
             return target, [], array
@@ -179,6 +163,21 @@ class LibraryNode(ABC):
             return None
         memories[c.ARG_WORKSPACE] = self.context.memory(layout)
         return memories[c.ARG_WORKSPACE]
+
+    def gradient(self, number: int) -> np.ndarray:
+        """Return where the gradient of an operand that is a parameter is to be put."""
+        return self.context.gradient(self.operands[number], self.shape_of(number))
+
+    def overwriting(self, d_output: Tensor, layout: Description) -> Produced:
+        """Return a tensor of the shape of ``d_output`` for a primitive that can put its result where that is."""
+        if isinstance(d_output, Produced) and d_output.readers == 1 and d_output.layout == layout:
+            return Produced(self.context, d_output.shape, layout, d_output.memory)
+        return self.passing(d_output.shape, layout)
+
+    def passing(self, shape: tuple[int, ...], layout: Description | None = None) -> Produced:
+        """Return a new tensor of the way back: others lie in its memory when it has been read."""
+        layout = layout or self.context.plain(sizes_of(shape))
+        return Produced(self.context, shape, layout, self.context.reused(layout))
 
     def produced(self, shape: tuple[int, ...], layout: Description | None = None) -> Produced:
         """Return a new tensor that the library computes."""

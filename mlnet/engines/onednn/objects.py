@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -138,7 +139,10 @@ def zeros(size: int) -> np.ndarray:
 
 def address_of(array: np.ndarray) -> int:
     """Return where the first element of an array is."""
-    return array.__array_interface__["data"][0]
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # the fastest way
+    except (TypeError, ValueError, BufferError):  # not writeable, or nothing in it
+        return array.__array_interface__["data"][0]
 
 
 class PrimitiveDescription:
@@ -233,13 +237,19 @@ class Context:
         self.attributes = Attributes(library)
         self.parameters: Mapping[Any, np.ndarray] = {}
         self.allocated = 0
+        self.moments: Any = None
+        self.bindings: list[Any] = []
+        self.generator: np.random.Generator | None = None
         self.forgetters: list[Callable[[], None]] = []
+        self.gradient_room: Mapping[Any, np.ndarray] = {}
         self._scratch = zeros(0)
         self._scratchpads: list[Memory] = []
+        self._spare: list[np.ndarray] = []
 
     def forget(self) -> None:
         """Let go of all arrays that were put in."""
         self.parameters = {}
+        self.gradient_room = {}
         for forget in self.forgetters:
             forget()
 
@@ -247,6 +257,26 @@ class Context:
         """Return new memory, all zeros, that is counted in ``allocated``."""
         self.allocated += layout.size
         return Memory.allocated(layout)
+
+    def reused(self, layout: Description) -> Memory:
+        """Return memory that may have been another tensor's, see `release`; what is in it is of no use."""
+        fitting = [room for room in self._spare if layout.size <= room.size <= 2 * layout.size]
+        if not fitting:
+            return self.memory(layout)
+        room = fitting[-1]  # the last one that was used is most likely in the cache
+        self._spare = [other for other in self._spare if other is not room]
+        return Memory(layout, room[: layout.size] if layout.size < room.size else room)
+
+    def release(self, memory: Memory) -> None:
+        """Let later `reused` memory lie where this one does."""
+        if memory.array is not None:
+            self._spare.append(memory.array)
+
+    def gradient(self, key: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """Return where the gradient of a parameter is to be put."""
+        room = self.gradient_room.get(key)
+        fits = room is not None and room.shape == shape and room.dtype == np.float32 and room.flags.c_contiguous
+        return room if room is not None and fits else np.zeros(shape, np.float32)
 
     def any(self, sizes: Sequence[int]) -> Description:
         """Return sizes whose layout the library is to choose."""
@@ -312,24 +342,23 @@ class Context:
 class Call:
     """A primitive with its arguments, ready to be run again and again."""
 
-    __slots__ = ("_arguments", "_count", "_execute", "_handle", "_keep", "_primitive", "_stream")
+    __slots__ = ("_keep", "_primitive", "run")
 
     def __init__(self, context: Context, description: PrimitiveDescription, memories: Mapping[int, Memory]) -> None:
         library = context.library
         with creating():
             primitive = library.new("primitive_create", description.handle)
         self._primitive = Handle(library, primitive, "primitive_destroy")
-        self._handle = ctypes.c_void_p(primitive)
-        self._stream = ctypes.c_void_p(context.stream)
-        self._count = len(memories)
-        self._arguments = (Argument * self._count)(
+        arguments = (Argument * len(memories))(
             *[Argument(number, memory.handle) for number, memory in memories.items()]
         )
         self._keep = (description, tuple(memories.values()), context)
-        self._execute = library.execute
+        handles = ctypes.c_void_p(primitive), ctypes.c_void_p(context.stream)
+        self.run: Callable[[], int] = partial(library.execute, *handles, len(memories), arguments)
+        """Computes, and returns the status."""
 
     def __call__(self) -> None:
         """Compute."""
-        status = self._execute(self._handle, self._stream, self._count, self._arguments)
+        status = self.run()
         if status:
             raise failure("primitive_execute", status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -44,6 +46,8 @@ class OneDnnPlan(StepPlan):
         self._generation = teams.generation()
         self._active: Compiled | None = None
         self._threads: int | None = None
+        self._known_key: tuple[Any, ...] = ()
+        self._known: list[tuple[Key, np.ndarray]] = []
         self.whole_reason = ""
 
     def forward(
@@ -78,8 +82,7 @@ class OneDnnPlan(StepPlan):
         last: int | None,
         key: tuple[Any, ...],
     ) -> np.ndarray:
-        with self._running():
-            compiled = self._run(data, parameters, generator, last, key)
+        compiled = self._run(data, parameters, generator, last, key)
         self._active = compiled
         self.values = Values(compiled.tensors)  # type: ignore[assignment]
         self.saved = [node.saved for node in compiled.nodes]
@@ -94,16 +97,24 @@ class OneDnnPlan(StepPlan):
         last: int | None,
         key: tuple[Any, ...],
     ) -> Compiled:
-        self._threads = 1 if self._work(data, parameters) < _SMALL else None
         teams.use(self._library, self._threads)
         while True:
             compiled = self._compiled_for(key)
             try:
-                compiled.forward(data, parameters, generator, last)
+                with self._running() if compiled.is_mixed else nullcontext():
+                    compiled.forward(data, parameters, generator, last)
             except FarFromZeroError:  # a node more is NumPy's now
                 self._drop()
             else:
                 return compiled
+
+    def _is_known(self, key: tuple[Any, ...], parameters: Mapping[Key, np.ndarray]) -> bool:
+        """Tell whether parameters are the arrays of the last run, and data of the same shape."""
+        return (
+            bool(self._known)
+            and key == self._known_key
+            and all(parameters[each] is array for each, array in self._known)
+        )
 
     def _work(self, data: list[np.ndarray], parameters: Mapping[Key, np.ndarray]) -> int:
         """Return at most how many multiplications a pass takes; layers that enlarge images are left out of account."""
@@ -117,28 +128,28 @@ class OneDnnPlan(StepPlan):
         """Return why this mini-batch is not for the library, '' if it is."""
         if any(array.dtype != np.float32 for array in data):
             return f"data of type {data[0].dtype}"
-        if any(
-            parameters[node.name, name].dtype != np.float32 for node in self.program.nodes for name in node.parameters
-        ):
-            return "parameters that are not float32"
+        if not self._is_known(key, parameters):
+            used = [(node.name, name) for node in self.program.nodes for name in node.parameters]
+            if any(parameters[each].dtype != np.float32 for each in used):
+                return "parameters that are not float32"
+            self._threads = 1 if self._work(data, parameters) < _SMALL else None
+            self._known = [(each, parameters[each]) for each in used]
+            self._known_key = key
         if any(array.size == 0 for array in data):
             return "no observations"
-        with np.errstate(over="ignore", invalid="ignore"):
-            # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
-            if not all(np.isfinite(np.add.reduce(array, axis=None)) for array in data):
-                return "data that are not finite"
+        # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
+        if not all(map(_is_finite, data)):
+            return "data that are not finite"
         if any(own is not None and own.size and own.min() != own.max() for own in self._data_lengths):
             # Not to be compiled for each mini-batch; nor for some of them, or results would depend on those before.
             return "sequences of different lengths"
-        if key in self._refused:
-            return self._refused[key]
-        return ""
+        return self._refused.get(key, "")
 
     @staticmethod
-    def _key(data: list[np.ndarray], lengths: Sequence[np.ndarray | None] = (None,)) -> tuple[Any, ...]:
+    def _key(data: list[np.ndarray], lengths: Sequence[np.ndarray | None]) -> tuple[Any, ...]:
         """Return what a compiled program depends on: shapes, and the lengths of sequences."""
         steps = [None if own is None else np.asarray(own).tobytes() for own in lengths]
-        return tuple(zip([array.shape for array in data], steps, strict=False))
+        return tuple(zip([array.shape for array in data], steps, strict=True))
 
     def _drop(self) -> None:
         for compiled in self._compiled.values():
@@ -166,15 +177,7 @@ class OneDnnPlan(StepPlan):
         if found is not None:
             return found
         context = Context(self._library, self._threads)
-        return Compiled(
-            context,
-            self._engine,
-            self.program,
-            self._is_training,
-            self._by_numpy,
-            self._workspaces,
-            self._data_lengths,
-        )
+        return Compiled(context, self._engine, self.program, self._is_training, self._by_numpy, self._data_lengths)
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False
@@ -184,7 +187,8 @@ class OneDnnPlan(StepPlan):
             return super().backward(d_output, wanted, want_input)
         given = [d_output] if isinstance(d_output, np.ndarray) else d_output
         teams.use(self._library, self._threads)
-        with self._running():
+        self._active.context.gradient_room = self.gradient_room
+        with self._running() if self._active.is_mixed else nullcontext():
             return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
 
     def report(self) -> list[Report]:
@@ -201,6 +205,12 @@ class OneDnnPlan(StepPlan):
         """Tell whether an operation that was called by itself was the library's."""
         is_recurrent = self.program.nodes[number].operation in recurrent.OPERATIONS
         return is_recurrent and not recurrent.remarks(self._workspaces[number])
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Tell whether the sum is finite: no NaN, no infinity, and nothing that is nearly one."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.add.reduce(array, axis=None))
 
 
 class Values(Sequence[np.ndarray]):

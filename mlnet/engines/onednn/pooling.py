@@ -60,7 +60,7 @@ class Pooling(LibraryNode):
             *self._geometry,
             self._forward,
         )
-        d_x = self.produced(self.x.shape, self.layout)
+        d_x = self.passing(self.x.shape, self.layout)
         memories = {c.ARG_DIFF_DST: self.read(d_output, layout, steps), c.ARG_DIFF_SRC: d_x.memory}
         if self._workspace is not None:
             memories[c.ARG_WORKSPACE] = self._workspace

@@ -16,6 +16,8 @@ _MOST = 8
 _MOST_BYTES = 1 << 26
 """How many are kept, and how much memory one may have."""
 
+_SIMPLE = frozenset({str, int, float, bool, type(None)})
+
 _lock = threading.Lock()
 _spares: list[tuple[Hashable, Compiled]] = []
 
@@ -31,6 +33,8 @@ def key_of(program: Program, *more: Hashable) -> Hashable:
 
 
 def _frozen(value: Any) -> Any:
+    if type(value) in _SIMPLE:
+        return value
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
     if isinstance(value, Mapping):

@@ -7,6 +7,7 @@ asked for.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ class Tensor(ABC):
     def __init__(self, context: Context, shape: tuple[int, ...]) -> None:
         self._context, self.shape = context, shape
         self._copies: list[Copy] = []
+        self.readers = 0
+        """How many are still to read it, on the way back."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -68,12 +71,21 @@ class Tensor(ABC):
 
 
 class Produced(Tensor):
-    """A tensor that the library computes, in a layout that it has chosen."""
+    """A tensor that the library computes, in a layout that it has chosen.
 
-    def __init__(self, context: Context, shape: tuple[int, ...], layout: Description | None = None) -> None:
+    ``memory`` is where it is to lie, by default memory of its own.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        shape: tuple[int, ...],
+        layout: Description | None = None,
+        memory: Memory | None = None,
+    ) -> None:
         super().__init__(context, shape)
         plain = context.plain(self.sizes)
-        self._memory = context.memory(layout or plain)
+        self._memory = context.memory(layout or plain) if memory is None else memory
         self._array = _view(self._memory, shape) if layout is None or layout == plain else None
         self._plain: Copy | None = None
 
@@ -155,6 +167,34 @@ class Given(Tensor):
     def array(self) -> np.ndarray:
         """Return what was put in."""
         return self._source
+
+
+class Binding:
+    """A parameter of the network that a tensor follows: ``order`` brings its elements in order first.
+
+    It is put in again where another array has come, or where the tensor holds a copy.
+    """
+
+    __slots__ = ("_given", "_order", "_source", "key")
+
+    def __init__(self, context: Context, key: Any, given: Given, order: Callable[[Any], Any] | None) -> None:
+        self.key, self._given, self._order = key, given, order
+        self._source: Any = None
+        self.update(context.parameters[key])
+        context.bindings.append(self)
+        context.forgetters.append(self._forget)
+
+    def _forget(self) -> None:
+        self._source = None
+
+    def update(self, array: np.ndarray) -> None:
+        """Let the tensor have the values of ``array``."""
+        if array is self._source:
+            return
+        given = array if self._order is None else self._order(array)
+        self._given.put(given)
+        is_same = given.flags.c_contiguous and np.may_share_memory(given, array)
+        self._source = array if is_same else None
 
 
 class Copy:
