@@ -1,13 +1,13 @@
-"""Whether an ONNX file computes what `predict` computes: data for both, and the largest difference."""
+"""Whether a file computes what `predict` computes: data for both, and the largest difference."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.errors import NetworkError
-from mlnet.interop import onnx_file
 from mlnet.interop.onnx_graph import OnnxGraph
 from mlnet.layers.base import Size
 from mlnet.layers.input import InputLayer
@@ -16,10 +16,19 @@ from mlnet.network.trained import TrainedNetwork, predict
 
 _TOLERANCE = 1e-3
 _STEPS = 5
+_OBSERVATIONS = 2
+
+Run = Callable[[Mapping[str, np.ndarray]], Sequence[np.ndarray]]
+"""Computes the outputs of a file from its inputs."""
 
 
-def largest_difference(net: TrainedNetwork, graph: OnnxGraph, content: bytes, batch: int) -> float:
-    """Return the largest difference between the file and `predict`, for random data.
+def observations(batch: int | str) -> int:
+    """Return how many observations a file is tried with."""
+    return _OBSERVATIONS if isinstance(batch, str) else batch
+
+
+def largest_difference(function: str, net: TrainedNetwork, graph: OnnxGraph, run: Run, batch: int) -> float:
+    """Return the largest difference between a file, which ``run`` computes, and `predict`, for random data.
 
     Raises
     ------
@@ -33,19 +42,17 @@ def largest_difference(net: TrainedNetwork, graph: OnnxGraph, content: bytes, ba
         tensor.name: to_file(x, layer.size())
         for tensor, x, layer in zip(graph.inputs, data, network.input_layers, strict=True)
     }
-    found = onnx_file.runner("exportONNXNetwork", content)(feeds)
+    found = run(feeds)
     expected = predict(net, tuple(data) if len(data) > 1 else data[0], Acceleration="none")
     largest = 0.0
     sizes = [network.sizes[index][0] for index in network.output_indices]
     for ours, theirs, size in zip(expected if len(sizes) > 1 else (expected,), found, sizes, strict=True):
         wanted = to_file(ours, size)
         if wanted.shape != theirs.shape:
-            raise NetworkError(f"exportONNXNetwork: the file puts out {theirs.shape}, but predict {wanted.shape}.")
+            raise NetworkError(f"{function}: the file puts out {theirs.shape}, but predict {wanted.shape}.")
         difference = float(np.abs(wanted - theirs).max(initial=0))
         if not difference <= _TOLERANCE * max(1.0, float(np.abs(wanted).max(initial=0))):
-            raise NetworkError(
-                f"exportONNXNetwork: what the file would compute differs from predict by {difference:.3g}."
-            )
+            raise NetworkError(f"{function}: what the file would compute differs from predict by {difference:.3g}.")
         largest = max(largest, difference)
     return largest
 

@@ -11,13 +11,17 @@ import numpy as np
 
 @dataclass(frozen=True)
 class OnnxNode:
-    """One operator: inputs and outputs are names of tensors, '' where an optional one is left out."""
+    """One operator: inputs and outputs are names of tensors, '' where an optional one is left out.
+
+    ``layer`` is the layer that it was made for.
+    """
 
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: dict[str, Any]
     name: str = ""
+    layer: str = ""
 
     @property
     def where(self) -> str:
@@ -69,7 +73,7 @@ class Builder:
         names = [self.fresh(f"{name}:{operator}") if wanted else "" for wanted in outputs]
         while names and not names[-1]:
             names.pop()
-        self.graph.nodes.append(OnnxNode(operator, tuple(inputs), tuple(names), attributes, name))
+        self.graph.nodes.append(OnnxNode(operator, tuple(inputs), tuple(names), attributes, name, self.layer))
         return names
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:

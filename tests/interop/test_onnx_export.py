@@ -15,10 +15,10 @@ from mlnet import (
     predict,
     regressionLayer,
 )
-from mlnet.interop import onnx_export
+from mlnet.interop import onnx_writer
 from mlnet.interop.onnx_check import random_data, to_file
-from mlnet.interop.onnx_export import graph_of
 from mlnet.interop.onnx_file import runner, to_bytes
+from mlnet.interop.onnx_writer import graph_of
 
 from .networks import random_network
 from .stacks import STACKS, input_of
@@ -136,8 +136,8 @@ def test_the_file_is_checked_and_its_largest_difference_told(tmp_path):
 def test_a_wrong_operator_is_found_and_the_old_file_stays(tmp_path, monkeypatch):
     path = tmp_path / "net.onnx"
     path.write_text("old")
-    right = onnx_export.EXPORTERS["fully_connected"]
-    monkeypatch.setitem(onnx_export.EXPORTERS, "fully_connected", lambda step: step.build.node("Neg", right(step)))
+    right = onnx_writer.EXPORTERS["fully_connected"]
+    monkeypatch.setitem(onnx_writer.EXPORTERS, "fully_connected", lambda step: step.build.node("Neg", right(step)))
     with pytest.raises(mlnet.NetworkError, match="differs from predict by"):
         exportONNXNetwork(small(), path)
     assert path.read_text() == "old" and len(list(tmp_path.iterdir())) == 1

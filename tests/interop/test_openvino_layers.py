@@ -1,0 +1,98 @@
+"""exportOpenVINO: every layer, in the OpenVINO runtime, against predict."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import mlnet
+from mlnet import NotSupportedError, predict, regressionLayer
+from mlnet.interop import openvino_file
+from mlnet.interop.ir_xml import to_files
+from mlnet.interop.onnx_check import random_data, to_file
+from mlnet.interop.onnx_writer import graph_of
+from mlnet.interop.openvino_export import _OPSET, ir_of
+
+from .networks import random_network
+from .stacks import STACKS, input_of
+from .test_onnx_export import branches
+
+openvino = pytest.importorskip("openvino")
+
+
+def differences(net, batch_normalization="folded", batches=(1, 7), seed=1):
+    network = net._network
+    graph = graph_of(network, "Network", _OPSET)
+    xml, content = to_files(ir_of(graph, network, batch_normalization))
+    check_shapes(xml, content)
+    run = openvino_file.runner(xml, content)
+    for count in batches:
+        generator = np.random.default_rng(seed)
+        data = [random_data(network, layer, count, generator) for layer in network.input_layers]
+        feeds = {
+            tensor.name: to_file(x, layer.size())
+            for tensor, x, layer in zip(graph.inputs, data, network.input_layers, strict=True)
+        }
+        outputs = predict(net, tuple(data) if len(data) > 1 else data[0])
+        sizes = [network.sizes[index][0] for index in network.output_indices]
+        for ours, theirs, size in zip(outputs if len(sizes) > 1 else [outputs], run(feeds), sizes, strict=True):
+            expected = to_file(ours, size)
+            assert expected.shape == theirs.shape
+            yield np.abs(expected - theirs).max() / max(1, np.abs(expected).max())
+
+
+def check_shapes(xml, content):
+    """The lengths that are written are those that the runtime computes from the operations."""
+    from xml.etree import ElementTree
+
+    written = {
+        layer.get("name"): [[int(dim.text) for dim in port] for port in layer.findall("output/port")]
+        for layer in ElementTree.fromstring(xml).iter("layer")
+    }
+    for operation in openvino_file.read(xml, content).get_ops():
+        if operation.get_type_name() in ("Result", "Constant"):
+            continue
+        found = [output.get_partial_shape() for output in operation.outputs()]
+        for lengths, theirs in zip(written[operation.get_friendly_name()], found, strict=True):
+            assert len(lengths) == theirs.rank.get_length()
+            for ours, other in zip(lengths, theirs, strict=True):
+                assert ours == -1 or not other.is_static or ours == other.get_length()
+                assert ours != -1 or other.is_dynamic, (operation.get_friendly_name(), operation.get_type_name())
+
+
+NOT_IN_OPENVINO = {"lstm, functions", "lstm, hard", "gru, hard", "bilstm, hard"}
+"""softsign and hard-sigmoid in recurrent layers."""
+
+
+@pytest.mark.parametrize("name", sorted(set(STACKS) - NOT_IN_OPENVINO))
+def test_a_layer_is_computed_as_by_predict(name):
+    kind, layers = STACKS[name]
+    net = random_network([input_of(kind), *layers, regressionLayer()])
+    assert max(differences(net)) < 1e-5
+
+
+@pytest.mark.parametrize("name", sorted(NOT_IN_OPENVINO))
+def test_what_openvino_cannot_express_is_named(name):
+    kind, layers = STACKS[name]
+    net = random_network([input_of(kind), *layers, regressionLayer()])
+    with pytest.raises(
+        NotSupportedError, match=r"OpenVINO cannot express 1 layer:\n.*(Softsign|HardSigmoid) in a recurrent layer"
+    ):
+        max(differences(net))
+
+
+@pytest.mark.parametrize("name", ["batch normalization", "features", "bilstm", "frames", "volume, global"])
+def test_batch_normalization_as_an_operation(name):
+    kind, layers = STACKS[name]
+    net = random_network([input_of(kind), *layers, regressionLayer()])
+    assert max(differences(net, "inference")) < 1e-5
+
+
+@pytest.mark.parametrize("maker", [mlnet.transposedConv2dLayer(3, 4), mlnet.groupedConvolution2dLayer(3, 2, 2)])
+def test_batch_normalization_is_folded_into_what_stands_before(maker):
+    layers = [input_of("image"), maker, mlnet.batchNormalizationLayer(), regressionLayer()]
+    assert max(differences(random_network(layers))) < 1e-5
+
+
+def test_a_graph_of_several_outputs():
+    assert max(differences(random_network(branches()))) < 1e-5
