@@ -12,7 +12,7 @@ from mlnet.interop import ir_shapes
 from mlnet.interop.folding import CHANNEL_SCALE
 from mlnet.interop.ir_graph import OPEN, IrBuilder, IrValue
 from mlnet.interop.ir_recurrent import recurrent
-from mlnet.interop.ir_windows import convolution, pad, pooling, transposed_convolution, unpooling
+from mlnet.interop.ir_windows import convolution, pad, pooling, scattering, transposed_convolution
 from mlnet.interop.onnx_graph import OnnxNode
 
 Inputs = list[Any]
@@ -145,6 +145,13 @@ def _reduction(kind: str) -> Translator:
         return build.add(kind, 1, inputs, shape, keep_dims=keep)
 
     return add
+
+
+def _product(build: IrBuilder, node: OnnxNode, inputs: Inputs) -> IrValue:
+    """Return the number of elements of a shape."""
+    lengths = inputs[0].known
+    known = (None,) if None in lengths else (math.prod(lengths),)
+    return build.add("ReduceProd", 1, inputs, (1,), known=known, keep_dims=True)
 
 
 def _global(kind: str) -> Translator:
@@ -314,13 +321,14 @@ TRANSLATORS: dict[str, Translator] = {
     "LRN": _lrn,
     "ReduceMean": _reduction("ReduceMean"),
     "ReduceMax": _reduction("ReduceMax"),
+    "ReduceProd": _product,
     "GlobalAveragePool": _global("ReduceMean"),
     "GlobalMaxPool": _global("ReduceMax"),
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
     "MaxPool": pooling,
     "AveragePool": pooling,
-    "MaxUnpool": unpooling,
+    "ScatterElements": scattering,
     "Pad": pad,
     "Reshape": _reshape,
     "Flatten": _flatten,

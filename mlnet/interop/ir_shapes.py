@@ -65,12 +65,12 @@ def joined(shapes: Sequence[Shape], axis: int) -> Shape:
     return tuple(total if place == axis else max(shape[place] for shape in shapes) for place in range(len(shapes[0])))
 
 
-def sliced(shape: Shape, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int]) -> Shape:
+def sliced(shape: Shape, starts: Sequence[int], ends: Sequence[int | None], axes: Sequence[int]) -> Shape:
     """Return the shape of a part of an array."""
     lengths = list(shape)
     for start, end, axis in zip(starts, ends, axes, strict=True):
-        if lengths[axis] != OPEN:
-            lengths[axis] = len(range(lengths[axis])[start:end])
+        known = lengths[axis] != OPEN and end is not None
+        lengths[axis] = len(range(lengths[axis])[start:end]) if known else OPEN
     return tuple(lengths)
 
 

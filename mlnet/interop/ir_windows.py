@@ -78,15 +78,10 @@ def pooling(build: IrBuilder, node: OnnxNode, inputs: Inputs) -> Any:
     return build.several("MaxPool", 8, [x], outputs, **options)
 
 
-def unpooling(build: IrBuilder, node: OnnxNode, inputs: Inputs) -> IrValue:
-    """Return zeros of the shape that is given, with values at their places in the whole array."""
-    x, places, shape = inputs
-    flat = [build.add("Reshape", 1, [each, build.whole([-1])], (OPEN,), special_zero=False) for each in (x, places)]
-    lengths = tuple(OPEN if n is None else n for n in shape.known)
-    count = build.add("ReduceProd", 1, [shape, build.whole([0])], (1,), keep_dims=True)
-    zeros = build.add("Broadcast", 3, [build.constant(np.zeros(1)), count], (OPEN,), mode="numpy")
-    made = build.add("ScatterElementsUpdate", 3, [zeros, flat[1], flat[0], build.whole(0)], (OPEN,))
-    return build.add("Reshape", 1, [made, shape], lengths, special_zero=False)
+def scattering(build: IrBuilder, node: OnnxNode, inputs: Inputs) -> IrValue:
+    """Return an array with some elements in place of others."""
+    axis = build.whole(node.attributes["axis"])
+    return build.add("ScatterElementsUpdate", 3, [*inputs, axis], inputs[0].shape)
 
 
 def pad(build: IrBuilder, node: OnnxNode, inputs: Inputs) -> IrValue:

@@ -107,6 +107,10 @@ class Builder:
         """Return the maximum over axes."""
         return self._reduced("ReduceMax", x, axes, keep)
 
+    def product(self, x: str, axes: Sequence[int]) -> str:
+        """Return the product over axes, which stay with length 1."""
+        return self._reduced("ReduceProd", x, axes, True)
+
     def _reduced(self, operator: str, x: str, axes: Sequence[int], keep: bool) -> str:
         if self.opset < 18:
             return self.node(operator, x, axes=list(axes), keepdims=int(keep))

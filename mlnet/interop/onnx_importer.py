@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import DataError
-from mlnet.interop.onnx_axes import Axis, NotImported, Symbol, Tensor, axes
+from mlnet.interop.onnx_axes import SPATIAL, Axis, NotImported, Symbol, Tensor, axes
 from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor
 from mlnet.interop.placeholder import PlaceholderLayer
 from mlnet.layers.base import Layer, SizeError
@@ -203,6 +203,8 @@ class Importer:
 
     def standard(self, node: OnnxNode, tensor: Tensor) -> Tensor:
         """Return a tensor with channels before positions: what stands before is moved there by a layer."""
+        if any(len(axis) > 1 and set(axis) <= set(SPATIAL) for axis in tensor.axes):
+            raise NotImported("positions of images in one axis")
         labels = tuple(axis[0] for axis in tensor.axes if axis not in (("N",), ("T",), ("T", "N")))
         spatial = "HWZ"[: len(tensor.size.spatial)]
         if any(len(axis) > 1 for axis in tensor.axes[1:]):
@@ -227,10 +229,16 @@ class Importer:
 
     def finish(self, output: OnnxTensor, make: Callable[[Tensor], Sequence[Layer]]) -> None:
         """Add the layers behind an output of the graph."""
-        if output.name not in self.tensors:
-            return
         node = OnnxNode("Output", (), (), {}, f"order_{output.name}")
-        tensor = self.standard(node, self.tensors[output.name])
+        if output.name not in self.tensors:
+            if self._is_known(output.name):
+                self._add_placeholder(OnnxNode("Output", (), (), {}, output.name), "it is a constant")
+            return
+        try:
+            tensor = self.standard(node, self.tensors[output.name])
+        except NotImported as reason:
+            self._add_placeholder(OnnxNode("Output", (output.name,), (), {}, output.name), str(reason))
+            return
         for layer in make(tensor):
             tensor_name = self.unique(OnnxNode(layer.base_name, (), (), {}, f"{layer.base_name}_{output.name}"))
             named = layer.replaced(Name=tensor_name)

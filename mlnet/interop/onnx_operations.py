@@ -10,6 +10,15 @@ from typing import Any
 import numpy as np
 
 from mlnet.interop.onnx_attention import attention, self_attention
+from mlnet.interop.onnx_embedding import (
+    embedding_concatenation,
+    max_unpooling,
+    patch_embedding,
+    position_embedding,
+    position_encoding,
+    quadratic,
+    value_encoding,
+)
 from mlnet.interop.onnx_recurrent import bilstm, gru, lstm, projected_lstm, with_ports
 from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.interop.onnx_windows import (
@@ -18,6 +27,7 @@ from mlnet.interop.onnx_windows import (
     global_pooling,
     grouped_convolution,
     max_pooling,
+    max_pooling_with_indices,
     transposed_convolution,
 )
 
@@ -371,10 +381,10 @@ def _word_embedding(step: Step) -> str:
 
 
 def _indexing(step: Step) -> str:
-    if len(step.inputs) > 1 or not step.along_time:
-        raise NotInOnnx("a mask, or positions that are no time steps")
+    if len(step.inputs) > 1:
+        raise NotInOnnx("a mask")
     which = step.build.constant("index", np.int64(-1 if step.attributes["last"] else 0), np.int64)
-    return step.build.node("Gather", step.inputs[0], which, axis=0)
+    return step.build.node("Gather", step.inputs[0], which, axis=0 if step.along_time else 2)
 
 
 _WINDOWS: dict[str, Exporter] = {
@@ -434,6 +444,14 @@ EXPORTERS: dict[str, Exporter] = {
     "recurrent_with_ports": with_ports,
     "attention": attention,
     "self_attention": self_attention,
+    "position_embedding": position_embedding,
+    "position_encoding": position_encoding,
+    "value_encoding": value_encoding,
+    "embedding_concatenation": embedding_concatenation,
+    "patch_embedding": patch_embedding,
+    "quadratic": quadratic,
+    "max_pooling2d_with_indices": max_pooling_with_indices,
+    "max_unpooling2d": max_unpooling,
 }
 """How each operation is written; what is not here ONNX cannot express, or mlnet does not write it."""
 

@@ -74,6 +74,15 @@ def max_pooling(step: Step) -> str:
     return _pooling(step, "MaxPool")
 
 
+def max_pooling_with_indices(step: Step) -> tuple[str, str, str]:
+    """Return the MaxPool, the places of its maxima among all elements, and the input, which tells its shape."""
+    call = step.attributes
+    size, stride = _tuple(call["pool_size"]), _tuple(call["stride"])
+    options = {"kernel_shape": list(size), "strides": list(stride), **_border(call["padding"], size, stride)}
+    output, places = step.build.nodes("MaxPool", step.inputs, [True, True], **options)
+    return output, places, step.inputs[0]
+
+
 def average_pooling(step: Step) -> str:
     """Return the AveragePool, which counts the zeros of the border or not."""
     counts = step.attributes.get("padding_value", 0) != "mean"
@@ -113,13 +122,24 @@ def _border(padding: Any, extent: Any, stride: tuple[int, ...]) -> dict[str, Any
 def _padded(step: Step, x: str, border: dict[str, Any], value: Any) -> str:
     if "pads" not in border:
         raise NotInOnnx(f"Padding='same' with Stride > 1 and PaddingValue={value!r} along time")
-    if isinstance(value, str) and value not in _PAD_MODES:
-        raise NotInOnnx(f"PaddingValue={value!r}")
     begins, ends = np.split(np.array(border["pads"]), 2)
+    if isinstance(value, str) and value not in _PAD_MODES:
+        return _mirrored(step, x, begins, ends)
     pads = step.build.constant("pads", np.array([0, 0, *begins, 0, 0, *ends]), np.int64)
     if isinstance(value, str):
         return step.build.node("Pad", x, pads, mode=_PAD_MODES[value])
     return step.build.node("Pad", x, pads, step.build.constant("value", np.float32(value)), mode="constant")
+
+
+def _mirrored(step: Step, x: str, begins: np.ndarray, ends: np.ndarray) -> str:
+    """Return the input with a border in which the edge is repeated: pixels by their numbers, axis by axis."""
+    if step.along_time:
+        raise NotInOnnx("PaddingValue='symmetric-include-edge' along time")
+    for axis, (length, pads) in enumerate(zip(step.size.spatial, zip(begins, ends, strict=True), strict=True), start=2):
+        if any(pads):
+            numbers = np.pad(np.arange(length), pads, "symmetric")
+            x = step.build.node("Gather", x, step.build.shape(numbers.tolist()), axis=axis)
+    return x
 
 
 def _tuple(value: Any) -> tuple[int, ...]:

@@ -86,6 +86,21 @@ def test_a_graph_of_several_outputs():
     assert max(differences(net)) < 1e-5
 
 
+def unpooling(pool, stride):
+    """Values put back to where maxima were, while the network goes on from the pooled ones."""
+    pooling = mlnet.maxPooling2dLayer(pool, Stride=stride, Padding=[1, 0, 0, 1], HasUnpoolingOutputs=True, Name="pool")
+    graph = mlnet.layerGraph([input_of("image"), pooling, mlnet.convolution2dLayer(3, 4, Padding="same", Name="conv")])
+    graph = mlnet.addLayers(graph, [mlnet.maxUnpooling2dLayer(Name="unpool"), mlnet.regressionLayer(Name="out")])
+    for wire in ("conv unpool/in", "pool/indices unpool/indices", "pool/size unpool/size"):
+        graph = mlnet.connectLayers(graph, *wire.split())
+    return graph
+
+
+@pytest.mark.parametrize("pool, stride", [(2, 2), (3, 2), ([2, 3], [1, 1])])
+def test_unpooling(pool, stride):
+    assert max(differences(random_network(unpooling(pool, stride)))) < 1e-5
+
+
 def test_states_that_come_in_and_go_out():
     graph = mlnet.layerGraph([mlnet.sequenceInputLayer(3), mlnet.lstmLayer(4, HasStateOutputs=True, Name="first")])
     second = mlnet.lstmLayer(4, HasStateInputs=True, Name="second", OutputMode="last")
@@ -144,7 +159,7 @@ def test_a_wrong_operator_is_found_and_the_old_file_stays(tmp_path, monkeypatch)
 
 
 def test_all_layers_that_cannot_be_expressed_are_named(tmp_path):
-    layers = [mlnet.featureInputLayer(3), mlnet.quadraticLayer(Name="square")]
+    layers = [mlnet.featureInputLayer(3), mlnet.functionLayer(np.sin, Name="square")]
     layers += [mlnet.functionLayer(np.tanh, Name="mine"), mlnet.reluLayer(), mlnet.regressionLayer()]
     with pytest.raises(NotSupportedError, match="2 layers") as error:
         exportONNXNetwork(random_network(layers), tmp_path / "net.onnx")
@@ -155,7 +170,7 @@ def test_all_layers_that_cannot_be_expressed_are_named(tmp_path):
 @pytest.mark.parametrize(
     "layer, match",
     [
-        (mlnet.convolution2dLayer(3, 2, Padding=1, PaddingValue="symmetric-include-edge"), "symmetric-include-edge"),
+        (mlnet.resize2dLayer(OutputSize=[8, 2], NearestRoundingMode="onnx-10"), "one side grows and the other shrinks"),
         (mlnet.layerNormalizationLayer(OperationDimension="channel-only"), "OpsetVersion 17"),
     ],
 )

@@ -15,7 +15,7 @@ from mlnet.interop.openvino_export import _OPSET, ir_of
 
 from .networks import random_network
 from .stacks import STACKS, input_of
-from .test_onnx_export import branches
+from .test_onnx_export import branches, unpooling
 
 openvino = pytest.importorskip("openvino")
 
@@ -96,3 +96,21 @@ def test_batch_normalization_is_folded_into_what_stands_before(maker):
 
 def test_a_graph_of_several_outputs():
     assert max(differences(random_network(branches()))) < 1e-5
+
+
+@pytest.mark.parametrize("pool, stride", [(2, 2), (3, 2), ([2, 3], [1, 1])])
+def test_unpooling(pool, stride):
+    assert max(differences(random_network(unpooling(pool, stride)))) < 1e-5
+
+
+def states():
+    graph = mlnet.layerGraph([mlnet.sequenceInputLayer(3), mlnet.lstmLayer(4, HasStateOutputs=True, Name="first")])
+    second = mlnet.lstmLayer(4, HasStateInputs=True, Name="second", OutputMode="last")
+    graph = mlnet.addLayers(graph, [second, regressionLayer(Name="out")])
+    for wire in ("first/out second/in", "first/hidden second/hidden", "first/cell second/cell"):
+        graph = mlnet.connectLayers(graph, *wire.split())
+    return graph
+
+
+def test_states_that_come_in_and_go_out():
+    assert max(differences(random_network(states()))) < 1e-5
