@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -125,14 +126,71 @@ def _tensor(value: Any) -> OnnxTensor:
     return OnnxTensor(value.name, tuple(each.dim_value or each.dim_param or "?" for each in lengths))
 
 
+def operator(
+    node: OnnxNode, output: str, opset: int, constants: Mapping[str, np.ndarray]
+) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
+    """Return a function that computes one output of an operator by ONNX's own definition."""
+    onnx = _onnx("importONNX")
+    run = _definition("importONNX", _single(onnx, node, opset, constants, {}).SerializeToString())
+    place = [name for name in node.outputs if name].index(output)
+    return lambda feeds: run(feeds)[place]
+
+
+def check_length(
+    node: OnnxNode,
+    output: str,
+    opset: int,
+    constants: Mapping[str, np.ndarray],
+    inputs: Mapping[str, tuple[int, ...]],
+    limit: int,
+) -> None:
+    """Raise ValueError where an output would have more elements than ``limit``, or nobody knows how many."""
+    onnx = _onnx("importONNX")
+    model = onnx.shape_inference.infer_shapes(_single(onnx, node, opset, constants, inputs), data_prop=True)
+    found = {each.name: each.type.tensor_type for each in (*model.graph.output, *model.graph.value_info)}
+    lengths = [each.dim_value if each.HasField("dim_value") else limit for each in found[output].shape.dim]
+    if not found[output].HasField("shape") or math.prod(lengths) > limit:
+        raise ValueError(f"an output of unknown size, or of more than {limit} elements")
+
+
+def _single(
+    onnx: Any,
+    node: OnnxNode,
+    opset: int,
+    constants: Mapping[str, np.ndarray],
+    inputs: Mapping[str, tuple[int, ...]],
+) -> Any:
+    """Return a model of one operator."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    attributes = {
+        name: onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
+        for name, value in node.attributes.items()
+    }
+    made = helper.make_node(node.operator, node.inputs, node.outputs, **attributes)
+    names = [name for name in dict.fromkeys(node.inputs) if name and name not in constants]
+    ends = [
+        [helper.make_tensor_value_info(name, kind, inputs.get(name)) for name in names],
+        [helper.make_empty_tensor_value_info(name) for name in node.outputs if name],
+    ]
+    values = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph([made], "operator", *ends, values)
+    opsets = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
+
+
+def _definition(function: str, content: bytes) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
+    onnx = _onnx(function)
+    evaluator = onnx.reference.ReferenceEvaluator(onnx.load_model_from_string(content))
+    return lambda feeds: evaluator.run(None, dict(feeds))
+
+
 def runner(function: str, content: bytes) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:
     """Return a function that computes a model from its inputs: in ONNX Runtime, or by ONNX's own definition."""
-    onnx = _onnx(function)
+    _onnx(function)
     try:
         runtime: Any = import_module("onnxruntime")
     except ImportError:
-        evaluator = onnx.reference.ReferenceEvaluator(onnx.load_model_from_string(content))
-        return lambda feeds: evaluator.run(None, dict(feeds))
+        return _definition(function, content)
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     inference = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from mlnet.errors import DataError, MlnetError, NotSupportedError
 from mlnet.interop import onnx_file
 from mlnet.interop.onnx_axes import Tensor
 from mlnet.interop.onnx_export import FILE
-from mlnet.interop.onnx_importer import Importer
+from mlnet.interop.onnx_graph import OnnxGraph
+from mlnet.interop.onnx_importer import Importer, is_of_fixed_lengths
 from mlnet.interop.onnx_operators import OPERATORS
 from mlnet.labels import categorical
 from mlnet.layers.activation import SoftmaxLayer, softmaxLayer
@@ -181,16 +182,40 @@ def _without_values(layer: Layer) -> Layer:
 
 def _imported(function: str, path: Any, kind: str, classes: Any) -> Importer:
     graph = onnx_file.read(function, path)
-    importer = Importer(graph, OPERATORS)
     try:
-        importer.run()
-        for output in graph.outputs:
-            importer.finish(output, lambda tensor: _output_layers(importer, tensor, kind, classes))
+        return layers_of(graph, lambda importer, tensor: _output_layers(importer, tensor, kind, classes))
     except (DataError, NotSupportedError):
         raise
     except (MlnetError, *REFUSALS, LookupError, AttributeError) as error:
         raise DataError(f"{function}: '{path}' is not a correct model: {error}.") from error
+
+
+def layers_of(graph: OnnxGraph, ends: Callable[[Importer, Tensor], Sequence[Layer]]) -> Importer:
+    """Return the layers of a graph, with ``ends`` behind each output.
+
+    The first axis is that of observations; where that leaves something without a layer and all lengths are fixed, the
+    graph is one for a single observation.
+    """
+    importer = Importer(graph, OPERATORS)
+    error: DataError | None = None
+    try:
+        _fill(importer, ends)
+    except DataError as first:
+        error = first
+    if (error or importer.missing) and is_of_fixed_lengths(graph):
+        other = Importer(graph, OPERATORS, single=True)
+        _fill(other, ends)
+        if not other.missing:
+            return other
+    if error:
+        raise error
     return importer
+
+
+def _fill(importer: Importer, ends: Callable[[Importer, Tensor], Sequence[Layer]]) -> None:
+    importer.run()
+    for output in importer.graph.outputs:
+        importer.finish(output, lambda tensor: ends(importer, tensor))
 
 
 def _output_layers(importer: Importer, tensor: Tensor, kind: str, classes: Any) -> Sequence[Layer]:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.errors import DataError
+from mlnet.errors import DataError, MlnetError
 from mlnet.interop.onnx_axes import SPATIAL, Axis, NotImported, Symbol, Tensor, axes
+from mlnet.interop.onnx_function import emit_operator
 from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor
 from mlnet.interop.placeholder import PlaceholderLayer
 from mlnet.layers.base import Layer, SizeError
@@ -20,6 +21,7 @@ from mlnet.layers.input import featureInputLayer, imageInputLayer, sequenceInput
 from mlnet.layers.input3d import image3dInputLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
+from mlnet.rules import REFUSALS
 
 Operator = Callable[["Importer", OnnxNode], None]
 
@@ -30,11 +32,12 @@ class Importer:
 
     ``tensors`` are outputs of layers by the names of the graph, ``shapes`` what has been computed from the lengths of
     tensors, ``borders`` pads and their value that wait for a convolution, ``missing`` what no layer stands for:
-    (operator, reason).
+    (operator, reason). With ``single`` the graph is one for single observations: no axis is that of observations.
     """
 
     graph: OnnxGraph
     operators: dict[str, Operator]
+    single: bool = False
     layers: list[Layer] = field(default_factory=list)
     wires: list[Connection] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -63,10 +66,21 @@ class Importer:
                 raise NotImported(f"it comes behind a placeholder whose output '{unknown[0]}' has no known size")
             if node.operator not in self.operators:
                 raise NotImported("there is no layer for this operator")
-            self.operators[node.operator](self, node)
+            try:
+                self.operators[node.operator](self, node)
+            except (NotImported, MlnetError, *REFUSALS, LookupError, AttributeError) as reason:
+                del self.layers[layers:], self.wires[wires:]
+                self._add_operator(node, str(reason))
         except NotImported as reason:
             del self.layers[layers:], self.wires[wires:]
             self._add_placeholder(node, str(reason))
+
+    def _add_operator(self, node: OnnxNode, reason: str) -> None:
+        """Add layers that compute an operator by its definition; ``reason`` tells why there is no other layer."""
+        try:
+            emit_operator(self, node)
+        except NotImported as other:
+            raise NotImported(f"{reason} ({other})") from None
 
     def _is_known(self, name: str) -> bool:
         return name in self.tensors or name in self.constants or name in self.shapes
@@ -105,6 +119,8 @@ class Importer:
     def _input_layer(self, tensor: OnnxTensor) -> tuple[Any, tuple[Axis, ...]]:
         """Return the layer of an input: axes whose lengths are open are observations and time steps."""
         shape = tensor.shape
+        if self.single:
+            return _single_input(shape)
         known = [length if isinstance(length, int) else None for length in shape]
         inner = known[1:]
         if len(shape) == 2 and inner[0]:
@@ -205,6 +221,9 @@ class Importer:
         """Return a tensor with channels before positions: what stands before is moved there by a layer."""
         if any(len(axis) > 1 and set(axis) <= set(SPATIAL) for axis in tensor.axes):
             raise NotImported("positions of images in one axis")
+        held = ["N" in axis for axis in tensor.axes if axis != ("T",)]
+        if any(held[1:]):
+            raise NotImported("observations behind channels or positions")
         labels = tuple(axis[0] for axis in tensor.axes if axis not in (("N",), ("T",), ("T", "N")))
         spatial = "HWZ"[: len(tensor.size.spatial)]
         if any(len(axis) > 1 for axis in tensor.axes[1:]):
@@ -237,8 +256,14 @@ class Importer:
         try:
             tensor = self.standard(node, self.tensors[output.name])
         except NotImported as reason:
-            self._add_placeholder(OnnxNode("Output", (output.name,), (), {}, output.name), str(reason))
-            return
+            same = OnnxNode("Identity", (output.name,), (f"order_{output.name}",), {}, f"order_{output.name}")
+            self.uses[same.outputs[0]] += 1
+            try:
+                self._add_operator(same, str(reason))
+            except NotImported as other:
+                self._add_placeholder(OnnxNode("Output", (output.name,), (), {}, output.name), str(other))
+                return
+            tensor = self.tensors[same.outputs[0]]
         for layer in make(tensor):
             tensor_name = self.unique(OnnxNode(layer.base_name, (), (), {}, f"{layer.base_name}_{output.name}"))
             named = layer.replaced(Name=tensor_name)
@@ -249,3 +274,21 @@ class Importer:
     def layer_graph(self) -> LayerGraph:
         """Return what has been made."""
         return LayerGraph(self.layers, self.wires)
+
+
+def is_of_fixed_lengths(graph: OnnxGraph) -> bool:
+    """Tell whether a graph can be one for single observations."""
+    shapes = [tensor.shape for tensor in graph.inputs]
+    return all(1 <= len(shape) <= 4 and all(isinstance(n, int) and n > 0 for n in shape) for shape in shapes)
+
+
+def _single_input(shape: Sequence[int | str]) -> tuple[Any, tuple[Axis, ...]]:
+    """Return the input layer of a tensor that is one observation: its first axis are the channels."""
+    channels, *spatial = shape
+    order = axes(*["C", *SPATIAL][: len(shape)])
+    if not spatial:
+        return featureInputLayer(channels), order
+    if len(spatial) == 1:
+        return inputLayer([*spatial, channels, np.nan], "SCB"), order
+    make: Any = imageInputLayer if len(spatial) == 2 else image3dInputLayer
+    return make([*spatial, channels], Normalization="none"), order

@@ -297,11 +297,16 @@ def _blocks(importer: Importer, node: OnnxNode) -> None:
     x, size = _channels_second(importer, node), node.attributes["blocksize"]
     is_spread = node.operator == "DepthToSpace"
     mode = node.attributes.get("mode", "DCR").lower()
+    if not is_spread and mode != "dcr":
+        raise NotImported("another order of the blocks")
     importer.put(node, depthToSpace2dLayer(size, Mode=mode) if is_spread else spaceToDepthLayer(size), [x], x.axes)
 
 
 def _resize(importer: Importer, node: OnnxNode) -> None:
     x, given = _channels_second(importer, node), node.attributes
+    others = {"axes": None, "antialias": 0, "keep_aspect_ratio_policy": "stretch"}
+    if any(given.get(name, plain) != plain for name, plain in others.items()):
+        raise NotImported(f"one of the attributes {', '.join(others)}")
     if len(node.inputs) < 2:
         raise NotImported("factors that are attributes")
     _, _, scales, sizes = [*node.inputs, "", "", ""][:4] if node.operator == "Resize" else ["", "", node.inputs[1], ""]
@@ -367,6 +372,9 @@ def _dropout(importer: Importer, node: OnnxNode) -> None:
     ratio = node.attributes.get("ratio", 0.5)
     if len(node.inputs) > 1 and node.inputs[1]:
         ratio = float(importer.constant(node.inputs[1]))
+    trains = len(node.inputs) > 2 and node.inputs[2] and bool(importer.constant(node.inputs[2]))
+    if trains or not 0 <= ratio < 1 or any(importer.is_used(name) for name in node.outputs[1:]):
+        raise NotImported("a mask, or dropout that is not for training only")
     importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, dropoutLayer(ratio), [x], x.axes), x)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from mlnet.interop.onnx_axes import NotImported, Symbol
 from mlnet.interop.onnx_graph import OnnxNode
 from mlnet.interop.onnx_importer import Importer, Operator
+
+_MOST_ELEMENTS = 2**28
+"""Of a constant that is made of one number."""
 
 
 def transpose(importer: Importer, node: OnnxNode) -> None:
@@ -77,6 +81,12 @@ def constant(importer: Importer, node: OnnxNode) -> None:
 def shape(importer: Importer, node: OnnxNode) -> None:
     """Keep the lengths of a tensor."""
     x = importer.tensor(node.inputs[0])
+    if importer.single:
+        whole = [math.prod(x.length(label) or 1 for label in axis) for axis in x.axes]
+        importer.constants[node.outputs[0]] = np.array(
+            whole[node.attributes.get("start", 0) : node.attributes.get("end", len(whole))], np.int64
+        )
+        return
     start, end = node.attributes.get("start", 0), node.attributes.get("end", len(x.axes))
     importer.shapes[node.outputs[0]] = [*x.axes[start:end]]
 
@@ -109,8 +119,15 @@ def of_shapes(otherwise: Operator | None) -> Operator:
 
 
 def filled(importer: Importer, node: OnnxNode) -> None:
-    """Keep a constant of unknown size as a single number, as states of zeros are made."""
+    """Keep a constant that takes no memory; one of unknown size as a single number, as states of zeros are made."""
     if node.operator == "Expand":
-        importer.constants[node.outputs[0]] = importer.constant(node.inputs[0])
+        value, target = importer.constant(node.inputs[0]), node.inputs[1]
     else:
-        importer.constants[node.outputs[0]] = np.ravel(node.attributes.get("value", np.zeros(1, np.float32)))
+        value, target = np.ravel(node.attributes.get("value", np.zeros(1, np.float32))), node.inputs[0]
+    symbols = _symbols(importer, target)
+    lengths = [length for length in symbols if isinstance(length, int)]
+    if len(lengths) == len(symbols):
+        if min(lengths, default=0) < 0 or math.prod(lengths) > _MOST_ELEMENTS:
+            raise NotImported(f"a constant of shape {lengths}")
+        value = np.broadcast_to(value, np.broadcast_shapes(value.shape, lengths) if lengths else ())
+    importer.constants[node.outputs[0]] = value
