@@ -110,6 +110,8 @@ def emit_operator(importer: Any, node: OnnxNode) -> None:
     names = list(dict.fromkeys(name for name in node.inputs if name in importer.tensors))
     tensors = {name: importer.tensors[name] for name in names}
     constants = {name: _constant(importer, name) for name in node.inputs if name and name not in tensors}
+    if node.operator == "Reshape" and names and "N" in importer.tensors[names[0]].axes[0]:
+        constants = {name: _kept_batch(importer, value) for name, value in constants.items()}
     if not tensors:
         importer.constants.update(_folded(node, importer.graph.opset, constants))
         return
@@ -130,6 +132,12 @@ def emit_operator(importer: Any, node: OnnxNode) -> None:
         labels = axes(*([] if single else ["N"]), *["C", *SPATIAL][:count])
         made[output] = importer.emit(node, layer, list(tensors.values()), labels)
     importer.tensors.update(made)
+
+
+def _kept_batch(importer: Any, shape: np.ndarray) -> np.ndarray:
+    """Return a shape that keeps the first length where it is the number of observations that the file is for."""
+    batch = importer.graph.inputs[0].shape[0]
+    return np.array([0, *shape[1:]], shape.dtype) if shape.ndim == 1 and shape[:1].tolist() == [batch] else shape
 
 
 def _folded(node: OnnxNode, opset: int, constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -120,6 +120,12 @@ def importNetworkFromONNX(*args: Any, **kwargs: Any) -> SeriesNetwork | DAGNetwo
     SeriesNetwork or DAGNetwork
         With regression layers behind its outputs, which compute nothing. MATLAB returns a dlnetwork.
 
+    Notes
+    -----
+    Operators that are known, but used in a way that no layer has, become layers that compute them by ONNX's definition;
+    they predict and cannot be trained. In files whose lengths are all fixed and whose operators mix observations, the
+    whole input is one observation, its first axis the channels.
+
     Raises
     ------
     DataError, NotSupportedError, MissingExtraError, OptionError, UnknownNameError

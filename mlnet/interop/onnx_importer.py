@@ -77,10 +77,29 @@ class Importer:
 
     def _add_operator(self, node: OnnxNode, reason: str) -> None:
         """Add layers that compute an operator by its definition; ``reason`` tells why there is no other layer."""
+        layers, wires = len(self.layers), len(self.wires)
         try:
+            if self._with_plain_inputs(node):
+                return
+            del self.layers[layers:], self.wires[wires:]
             emit_operator(self, node)
         except NotImported as other:
             raise NotImported(f"{reason} ({other})") from None
+
+    def _with_plain_inputs(self, node: OnnxNode) -> bool:
+        """Tell whether an operator has a layer once its inputs, with channels parted or joined, are made plain."""
+        given = {name: self.tensors[name] for name in node.inputs if name in self.tensors}
+        odd = [name for name, each in given.items() if any(len(axis) > 1 for axis in each.axes)]
+        try:
+            for name in odd:
+                emit_operator(self, OnnxNode("Identity", (name,), (name,), {}, f"order_{name}"))
+            if odd:
+                self.operators[node.operator](self, node)
+        except (NotImported, MlnetError, *REFUSALS, LookupError, AttributeError):
+            odd = []
+        if not odd:
+            self.tensors.update(given)
+        return bool(odd)
 
     def _is_known(self, name: str) -> bool:
         return name in self.tensors or name in self.constants or name in self.shapes
