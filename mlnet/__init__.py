@@ -146,7 +146,11 @@ _NAMES_OF = {
     "training.schedules": (
         "cosineLearnRate cyclicalLearnRate exponentialLearnRate piecewiseLearnRate polynomialLearnRate warmupLearnRate"
     ),
+    "training.net_reporter": "TrainingInfo",
+    "training.predicting": "minibatchpredict scores2label",
+    "training.testnet": "testnet",
     "training.train": "trainNetwork",
+    "training.trainnet": "trainnet",
     "training.updates": "adamupdate dlupdate rmspropupdate sgdmupdate",
 }
 """The public names, by the module that defines them."""

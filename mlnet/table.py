@@ -14,7 +14,7 @@ from mlnet.options import Shown
 class DataTable(Shown):
     """Columns of the same length, read as attributes (``t.Source``) or by name (``t['Source']``).
 
-    Columns are lists; a categorical one stays categorical, and one of counts is an array to compute with. ``len(t)`` is
+    Columns are lists; a categorical one stays categorical, and an array of numbers an array. ``len(t)`` is
     the number of rows, ``t.rows()`` yields them as tuples, and ``t.to_pandas()`` gives a DataFrame.
 
     Raises
@@ -72,8 +72,8 @@ class DataTable(Shown):
 
 
 def _kept(values: Any) -> Any:
-    """Return a column as a list of its own, but labels as they are and whole numbers of an array as an array."""
-    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind == "i":
+    """Return a column as a list of its own, but labels as they are and an array of numbers as an array."""
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "if":
         return values.copy()
     return values if isinstance(values, Shown) else list(values)
 

@@ -54,7 +54,7 @@ ARROWS: dict[str, set[str]] = {
     "network": FOUNDATION | {"layers", "data", "functional"} | SEAM,
     "models": FOUNDATION | {"layers", "network"},
     "storage": FOUNDATION | {"layers", "network", "data"},
-    "training": FOUNDATION | {"layers", "network", "data", "storage"} | SEAM,
+    "training": FOUNDATION | {"layers", "network", "data", "storage", "functional"} | SEAM,
     "display": FOUNDATION | {"layers", "network", "data", "storage", "training"} | SEAM,
     "conformance": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
     "plotting": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,

@@ -18,6 +18,7 @@ from mlnet import digitTrain4DArrayData
 EXAMPLES = Path(__file__).parent.parent / "examples"
 ARGUMENTS = {
     "train_digits": [],
+    "trainnet_digits": [],
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
     "burgers_equation": ["--points", "500", "--layers", "3", "--adam", "150", "--lbfgs", "250"],
@@ -44,6 +45,11 @@ def test_every_example_is_run():
 
 def test_train_digits_reaches_its_accuracy():
     (line,) = [line for line in run("train_digits") if line.startswith("Test accuracy")]
+    assert float(line.split()[2]) >= 98.5
+
+
+def test_trainnet_digits_reaches_its_accuracy():
+    (line,) = [line for line in run("trainnet_digits") if line.startswith("Test accuracy")]
     assert float(line.split()[2]) >= 98.5
 
 

@@ -37,7 +37,7 @@ class LossTrial:
         self.targets: np.ndarray = generator.standard_normal(self.z.shape)
         if isinstance(case.layer, ClassesOutputLayer):
             shape = self.z.shape[:-1] if case.layer.is_pixelwise(case.sizes[0]) else self.z.shape[:1]
-            if not case.layer.takes_softmax:  # of a custom layer: it takes probabilities
+            if not case.layer.takes_activation:  # of a custom layer: it takes probabilities
                 self.z = softmax(self.z, axis=-1)
             self.targets = generator.integers(0, self.z.shape[-1], shape)
 

@@ -196,9 +196,12 @@ class MiniBatchQueue(Declared):
 
     def _make(self, start: int, number: int) -> tuple[Any, ...]:
         """Return the mini-batch of the observations from ``start`` on; ``number`` counts the passes."""
-        datastore = self._values["ds"]
         numbers = self._order[start : start + self.MiniBatchSize].tolist()
-        generator = np.random.default_rng([self._seed, number, start])  # not changed by reading ahead
+        return self.made_of(numbers, np.random.default_rng([self._seed, number, start]))  # not changed by reading ahead
+
+    def made_of(self, numbers: Sequence[int], generator: np.random.Generator | None) -> tuple[Any, ...]:
+        """Return the mini-batch of the observations ``numbers`` of the datastore."""
+        datastore = self._values["ds"]
         rows = datastore.read_rows(numbers, generator)
         known = datastore.labels() if datastore.reads_response else None
         names = datastore.classes()

@@ -115,17 +115,17 @@ class DatastorePredictors:
 
 
 class DatastoreResponses:
-    """The last column of a datastore as numeric responses, or images of them, read with the mini-batch."""
+    """A column (the last one) of a datastore as numeric responses, or images of them, read with the mini-batch."""
 
-    def __init__(self, rows: Rows, dims: tuple[int, ...]) -> None:
-        self._rows, self._dims = rows, dims
+    def __init__(self, rows: Rows, dims: tuple[int, ...], column: int = -1) -> None:
+        self._rows, self._dims, self._column = rows, dims, column
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return responses in the engines' order, in the shape that the network puts out."""
-        values, numbers = self._rows.column(-1, index)
+        values, numbers = self._rows.column(self._column, index)
         is_image = any(n != 1 for n in self._dims[:-1])
         found = []
         for value, number in zip(values, numbers, strict=True):

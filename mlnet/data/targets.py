@@ -39,6 +39,14 @@ class ClassTargets:
         self.classes = classes or categories(found)
         self._codes = class_numbers(found, self.classes, where)
 
+    @classmethod
+    def of_codes(cls, labels: categorical, count: int, where: str) -> ClassTargets:
+        """Return targets of labels some of which may be undefined: -1, which does not count."""
+        result = object.__new__(cls)
+        result.classes, result._codes = categories(labels), labels.codes.ravel()
+        _check_count(len(result._codes), count, where)
+        return result
+
     def __len__(self) -> int:
         return len(self._codes)
 

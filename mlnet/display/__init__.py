@@ -18,7 +18,14 @@ from mlnet.display.datastores import augmenter_text, datastore_html, datastore_t
 from mlnet.display.html import preformatted
 from mlnet.display.labels import labels_text
 from mlnet.display.layer_array import layer_array_html, layer_array_text
-from mlnet.display.objects import declared_block, layout_block, metrics_block, network_block, structure_block
+from mlnet.display.objects import (
+    declared_block,
+    info_block,
+    layout_block,
+    metrics_block,
+    network_block,
+    structure_block,
+)
 from mlnet.display.page import analysis_page
 from mlnet.display.queue import queue_text
 from mlnet.display.show import disp, properties
@@ -32,6 +39,7 @@ from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, to_html, to_page, to_text
 from mlnet.structure import Structure
 from mlnet.table import DataTable
+from mlnet.training.net_reporter import TrainingInfo
 
 __all__ = ["disp", "properties"]
 
@@ -43,6 +51,7 @@ for _kind, _block in (
     (LayerGraph, network_block),
     (dlnetwork, network_block),
     (SemanticSegmentationMetrics, metrics_block),
+    (TrainingInfo, info_block),
 ):
     to_text.register(_kind, lambda value, block=_block: block(value).text())  # type: ignore[misc]
     to_html.register(_kind, lambda value, block=_block: block(value).html())  # type: ignore[misc]

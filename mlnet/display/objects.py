@@ -16,6 +16,7 @@ from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, Group
 from mlnet.structure import Structure
+from mlnet.training.net_reporter import TrainingInfo
 
 ALL_LINK = "Show all properties"
 NO_PROPERTIES = "No properties."
@@ -121,6 +122,11 @@ def layout_block(layout: networkDataLayout) -> Block:
     size = " ".join("NaN" if each != each else str(each) for each in layout.Size)
     rows = (("Size", f"[{size}]"), ("Format", f"'{layout.Format}'"))
     return Block(_header("networkDataLayout", True), (("", rows),))
+
+
+def info_block(info: TrainingInfo) -> Block:
+    """Return the block of what trainnet tells of a training."""
+    return property_block("TrainingInfo", vars(info).items())
 
 
 def structure_block(structure: Structure) -> Block:

@@ -163,7 +163,7 @@ class ClassificationLayer(_LossLayer, ClassesOutputLayer):
       Show all properties
     """
 
-    takes_softmax: ClassVar[bool] = False
+    takes_activation: ClassVar[bool] = False
     _own_table: ClassVar[Table] = ordered([*ENTRIES, CLASSES, OUTPUT_SIZE, CLASS_NAMES])
 
     def is_pixelwise(self, size: Size) -> bool:

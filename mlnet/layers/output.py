@@ -27,6 +27,8 @@ class OutputLayer(Layer):
     """What the loss is the mean over: 'observations', or the 'positions' that have a class."""
     takes_lengths: ClassVar[bool] = False
     """Whether the loss takes the lengths of sequences."""
+    takes_activation: ClassVar[bool] = False
+    """Whether the loss computes the softmax or sigmoid layer before it too, so that its gradient is exact."""
 
     def loss_attributes(self) -> dict[str, Any]:
         """Return what the engine's loss takes besides scores and targets."""
@@ -91,8 +93,7 @@ class ClassesOutputLayer(OutputLayer):
     """Base of the layers that compare the scores of a softmax layer with classes; their tables have `CLASSES`."""
 
     metric = "Accuracy"
-    takes_softmax: ClassVar[bool] = True
-    """Whether the softmax layer before belongs to the loss."""
+    takes_activation = True
 
     def class_names(self) -> list[str]:
         """Return the names of the classes; an empty list while they are 'auto'."""

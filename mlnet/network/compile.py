@@ -8,7 +8,7 @@ import numpy as np
 
 from mlnet.engines.program import Key, Node, Program
 from mlnet.layers.base import Call, Layer
-from mlnet.layers.output import ClassesOutputLayer
+from mlnet.layers.output import OutputLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
 
@@ -21,7 +21,7 @@ def prediction_program(network: Resolved, ends: Sequence[Source] = ()) -> Progra
 
 def training_program(network: Resolved) -> Program:
     """Return the operations of training, up to what the loss takes."""
-    return _program(network, [_below_loss(network)], training=True)
+    return _program(network, below_losses(network), training=True)
 
 
 def layer_program(network: Resolved, ends: Sequence[Source], *, training: bool) -> Program:
@@ -31,25 +31,28 @@ def layer_program(network: Resolved, ends: Sequence[Source], *, training: bool) 
 
 def validation_program(network: Resolved) -> Program:
     """Return the operations that predict, up to what the loss takes."""
-    return _program(network, [_below_loss(network)], training=False)
+    return _program(network, below_losses(network), training=False)
 
 
 def statistics_program(network: Resolved, predicting: Collection[str] = ()) -> Program:
     """Return the operations of training; layers with random ones and those named in ``predicting`` predict."""
-    return _program(network, [_below_loss(network)], training=True, random=False, predicting=predicting)
+    return _program(network, below_losses(network), training=True, random=False, predicting=predicting)
 
 
-def _below_loss(network: Resolved) -> Source:
-    """Return what the loss takes.
+def below_losses(network: Resolved) -> list[Source]:
+    """Return what the loss takes of each output.
 
     The softmax before a layer that compares with classes belongs to the loss, whose gradient is then exact also where
     a probability is too small for a float.
     """
-    (source,) = network.sources[network.output_index]
-    output = network.output_layer
-    if isinstance(output, ClassesOutputLayer) and output.takes_softmax:
-        (source,) = network.sources[source.layer]
-    return source
+    found = []
+    for index in network.output_indices:
+        (source,) = network.sources[index]
+        layer = network.layers[index]
+        if isinstance(layer, OutputLayer) and layer.takes_activation:
+            (source,) = network.sources[source.layer]
+        found.append(source)
+    return found
 
 
 def _program(

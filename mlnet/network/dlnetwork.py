@@ -15,13 +15,13 @@ from mlnet.functional.batches import Batch, batch_of, size_of
 from mlnet.functional.programs import TracedRun
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.custom import Layer as CustomLayer
-from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import layer_program
+from mlnet.network.ends import as_state, check_statistics, normalized, put_out_size, source_named
 from mlnet.network.initialize import initialize as first_values
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, layerGraph
-from mlnet.network.open_ends import EndLayer, open_ends
+from mlnet.network.open_ends import EndLayer, OpenEnds, open_ends
 from mlnet.network.resolve import Resolved, resolve
 from mlnet.network.run import STATE_FIELDS
 from mlnet.network.wiring import Source
@@ -217,6 +217,59 @@ class dlnetwork(NestedNetwork, Shown):
         ]
         return LayerGraph(layers, self._ends.graph.wires)
 
+    def to_resolved(self, where: str) -> tuple[OpenEnds, Resolved]:
+        """Return the open ends, and the layers with helpers at the ends, with their sizes and the values they have.
+
+        Raises
+        ------
+        NetworkError
+            Where the layers do not make a network, or the size of an input is not known.
+        """
+        if self._network is not None:
+            return self._ends, self._network.with_layers([self._with_values(each) for each in self._network.layers])
+        if self._ends.inputs:
+            names = ", ".join(self._ends.input_names[len(self._ends.layers) :])
+            fix = "Put an input layer before it, or use net = initialize(net, X) with an example."
+            raise NetworkError(message(where, f"the size of the input {names}", "no input layer", fix))
+        return self._ends, resolve(self._ends.closed([]))
+
+    def initialized(self, where: str) -> Resolved:
+        """Return the layers with all values, ready to run.
+
+        Raises
+        ------
+        NetworkError
+            Where the network is not initialized, or an input layer has no statistics.
+        """
+        network = self._resolved(where)
+        for layer in network.input_layers:
+            check_statistics(layer)
+        return network.with_layers([self._with_values(each) for each in network.layers])
+
+    @classmethod
+    def of(cls, ends: OpenEnds, network: Resolved) -> dlnetwork:
+        """Return an initialized network of layers that hold all values, with helpers at its open ends."""
+        net = cls()
+        net._ends = ends
+        net._take(network)
+        return net
+
+    def input_sizes(self) -> list[list[Any]]:
+        """Return format and dimensions of the inputs without a layer; an empty list where it is not initialized."""
+        if self._network is None:
+            return []
+        sizes = [layer.size() for layer in self._network.input_layers[len(self._ends.layers) :]]
+        return [[size.format, [int(each) for each in size.dims]] for size in sizes] or [["", []]]
+
+    @classmethod
+    def of_sizes(cls, graph: LayerGraph, sizes: Sequence[tuple[str, tuple[int, ...]]]) -> dlnetwork:
+        """Return the network of layers with values, for what `input_sizes` returned."""
+        net = cls(graph, Initialize=False)
+        if not sizes:
+            return net
+        ends = net._ends
+        return cls.of(ends, resolve(ends.closed([Size(format, dims) for format, dims in sizes if format])))
+
     def _copy(self) -> dlnetwork:
         net = object.__new__(dlnetwork)
         net.__dict__.update(self.__dict__)
@@ -236,21 +289,26 @@ class dlnetwork(NestedNetwork, Shown):
         layers = []
         for index, layer in enumerate(network.layers):
             size = network.input_size(index)
-            _check_statistics(layer)
             layer = first_values(layer, size, generator)
             if isinstance(layer, PopulationLayer):
                 first = layer.trained_states(*layer.first_moments(size))
                 layer = layer.replaced(**{name: read_only(value, np.float32) for name, value in first.items()})
             layers.append(layer)
+        self._take(network.with_layers(layers))
+
+    def _take(self, network: Resolved) -> None:
+        """Take over a network with the values that its layers hold."""
+        for index, layer in enumerate(network.layers):
+            size = network.input_size(index)
             for name in [each.name for each in layer.learnables]:
                 self._learnables[layer.Name, name] = wrap(np.array(getattr(layer, name), np.float32))
             for name in layer.states:
                 value = getattr(layer, name)
                 shape = layer.parameter_shape(name, size)
                 self._states[layer.Name, name] = wrap(
-                    np.array(value, np.float32).reshape(shape) if value.size else np.zeros(shape, np.float32)
+                    as_state(value, shape) if value.size else np.zeros(shape, np.float32)
                 )
-        self._network, self._programs = network.with_layers(layers), {}
+        self._network, self._programs = network, {}
 
     def _table(self, values: dict[Key, dlarray], names: Callable[[Layer], list[str]]) -> ParameterTable:
         if self._network is None:
@@ -320,7 +378,7 @@ class dlnetwork(NestedNetwork, Shown):
             spawn_generators().dropout if training else np.random.default_rng(0),
         )
         sources = ends or tuple(Source(index) for index in network.output_indices)
-        sizes = [_put_out(network, source) for source in sources]
+        sizes = [put_out_size(network, source) for source in sources]
         results: list[Any] = [
             batches[0].leaving(value, size, lengths)
             for (value, lengths), size in zip(run.outputs(), sizes, strict=True)
@@ -341,24 +399,19 @@ class dlnetwork(NestedNetwork, Shown):
         kinds = [value.dtype for value in self._learnables.values() if value.dtype.kind == "f"]
         layers = network.input_layers
         for layer in layers:
-            _check_statistics(layer)
+            check_statistics(layer)
         return [
-            batch_of(each, layer.size(), f"{where}: {name}", kinds[0] if kinds else None)
+            batch_of(
+                normalized(each, layer, f"{where}: {name}"),
+                layer.size(),
+                f"{where}: {name}",
+                kinds[0] if kinds else None,
+            )
             for each, layer, name in zip(X, layers, names, strict=True)
         ]
 
     def _source(self, name: str, where: str) -> Source:
-        """Return the output that a name of Outputs means: 'layer', or 'layer/port'."""
-        network = self._resolved(where)
-        for index, layer in enumerate(network.layers):
-            if isinstance(layer, EndLayer):
-                continue
-            if name == layer.Name:
-                return Source(index)
-            if name.startswith(f"{layer.Name}/") and name[len(layer.Name) + 1 :] in layer.outputs:
-                return Source(index, layer.outputs.index(name[len(layer.Name) + 1 :]))
-        known = [layer.Name for layer in network.layers if not isinstance(layer, EndLayer)]
-        raise UnknownNameError(f"{where}: Outputs: there is no layer '{name}'.{nearest(name, known)}")
+        return source_named(self._resolved(where), name, where)
 
     def _state_behind(self, run: TracedRun, *, training: bool) -> ParameterTable:
         """Return the states after a run: moving statistics, and the states of recurrent layers."""
@@ -387,35 +440,6 @@ class dlnetwork(NestedNetwork, Shown):
                 if (layer.Name, name) in states and hasattr(saved, field):
                     states[layer.Name, name] = wrap(np.array(getattr(saved, field).T))
         return ParameterTable([key[0] for key in states], [key[1] for key in states], list(states.values()))
-
-
-def _put_out(network: Resolved, source: Source) -> Size:
-    """Return the size of an output: behind fully connected layers it has no spatial dimensions."""
-    size = network.sizes[source.layer][source.output]
-    if not size.spatial or not size.is_flat:
-        return size
-    layers, waiting = network.layers, [source.layer]
-    while waiting:
-        index = waiting.pop()
-        if not isinstance(layers[index], FullyConnectedLayer):
-            waiting += [each.layer for each in network.sources[index]]
-            if not network.sources[index]:
-                return size
-    return Size("CT" if size.is_sequence else "C", (size.channels,))
-
-
-def _check_statistics(layer: Any) -> None:
-    """Raise where an input layer normalizes by statistics that it does not have."""
-    if not hasattr(layer, "statistics"):
-        return
-    if callable(layer.Normalization):
-        fix = "Use Normalization='none', and normalize the data before."
-        raise NetworkError(message(f"dlnetwork: {layer.where()}", "no function for Normalization", "one", fix))
-    missing = [name for name in layer.statistics() if not getattr(layer, name).size]
-    if missing:
-        needed = f"{' and '.join(missing)} for Normalization='{layer.Normalization}'"
-        fix = f"Give {missing[0]}=..., or Normalization='none'."
-        raise NetworkError(message(f"dlnetwork: {layer.where()}", needed, "none", fix))
 
 
 def initialize(net: dlnetwork, *X: Any) -> dlnetwork:

@@ -26,6 +26,12 @@ class EndLayer(OutputLayer):
     table = layer_table()
 
 
+class JoinedEndLayer(EndLayer):
+    """Stands behind a softmax or sigmoid layer that the loss computes."""
+
+    takes_activation = True
+
+
 @dataclass(frozen=True)
 class OpenEnds:
     """The ends of a graph: its input layers, and the inputs and outputs of layers that nothing feeds or uses."""

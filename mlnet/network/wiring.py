@@ -178,7 +178,7 @@ def _graph_mistakes(wiring: Wiring) -> Iterator[str]:
 
 def _softmax_mistakes(wiring: Wiring) -> Iterator[str]:
     for index, layer in enumerate(wiring.given):
-        if isinstance(layer, ClassesOutputLayer) and layer.takes_softmax:
+        if isinstance(layer, ClassesOutputLayer) and layer.takes_activation:
             (source,) = wiring.sources[index]
             if source is None or not isinstance(wiring.given[source.layer], SoftmaxLayer):
                 yield f"{wiring.where(index)}: missing softmax layer. Put softmaxLayer() right before it."

@@ -20,6 +20,7 @@ from mlnet.labels import categorical, categories
 from mlnet.layers.base import Layer
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.network.assemble import assembleNetwork
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
 from mlnet.network.run import changing_states
@@ -57,6 +58,10 @@ def encode(value: Any, where: str) -> Any:
         return Tagged("SeriesNetwork", {"Layers": [encode(layer, where) for layer in value.Layers]})
     if isinstance(value, DAGNetwork):
         return Tagged("DAGNetwork", _encode_graph(value.to_graph(), where))
+    if isinstance(value, dlnetwork):
+        return Tagged(
+            "dlnetwork", _encode_graph(value.to_graph(), where) | {"sizes": encode(value.input_sizes(), where)}
+        )
     if isinstance(value, Structure):
         value = vars(value)
     if isinstance(value, dict):
@@ -163,6 +168,9 @@ def _object(value: Tagged, where: str) -> Any:
     if value.kind in ("LayerGraph", "DAGNetwork"):
         graph = _graph(fields, where)
         return graph if value.kind == "LayerGraph" else _network(graph)
+    if value.kind == "dlnetwork":
+        sizes = [(str(format), tuple(map(int, dims))) for format, dims in decode(_list(fields["sizes"]), where)]
+        return dlnetwork.of_sizes(_graph(fields, where), sizes)
     raise DataError(
         f"{where}: it has an object of the unknown kind '{value.kind}'; it is of a newer version or damaged."
     )

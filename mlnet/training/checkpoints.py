@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -13,19 +14,24 @@ import numpy as np
 
 from mlnet.engines.program import Key
 from mlnet.errors import DataError, MlnetError, OptionError, message
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.resolve import Resolved
 from mlnet.network.trained import DAGNetwork, SeriesNetwork, TrainedNetwork
 from mlnet.storage import mat
 from mlnet.storage.atomic import write_atomically
 from mlnet.storage.files import read
 from mlnet.storage.networks import decode, encode
+from mlnet.training.caller import caller
 from mlnet.training.options import TrainingOptions
 from mlnet.training.order import MiniBatch
 from mlnet.training.progress import Progress
 from mlnet.training.statistics import with_values
 
 _NAME = re.compile(r"net_checkpoint__(\d+)__(\d{4}(?:_\d\d){2}__\d\d(?:_\d\d){2})\.mat")
-_WHERE = "trainNetwork: CheckpointPath"
+
+
+def _where() -> str:
+    return f"{caller()}: CheckpointPath"
 
 
 class Training(Protocol):
@@ -59,8 +65,8 @@ class Checkpoints:
     ----------
     network : Resolved
         Layers with all learnables set.
-    kind : class
-        SeriesNetwork or DAGNetwork.
+    kind : callable
+        Makes a SeriesNetwork, DAGNetwork or dlnetwork of the layers.
     options : TrainingOptions
 
     Raises
@@ -69,7 +75,9 @@ class Checkpoints:
         Where the folder is not there or cannot be written to, or a layer cannot be kept in a file.
     """
 
-    def __init__(self, network: Resolved, kind: type[TrainedNetwork], options: TrainingOptions) -> None:
+    def __init__(
+        self, network: Resolved, kind: Callable[[Resolved], TrainedNetwork | dlnetwork], options: TrainingOptions
+    ) -> None:
         self._network, self._kind = network, kind
         self._frequency = options.CheckpointFrequency
         self._by_iteration = options.is_full_batch or options.CheckpointFrequencyUnit == "iteration"
@@ -87,18 +95,18 @@ class Checkpoints:
             if not self._is_said:
                 self._is_said = True
                 reason = " ".join(str(error).split()) or type(error).__name__
-                print(f"{_WHERE}: no checkpoint at iteration {len(trainer.history)}: {reason}", flush=True)
+                print(f"{_where()}: no checkpoint at iteration {len(trainer.history)}: {reason}", flush=True)
 
     def _check(self, given: str) -> None:
         if not self._folder.is_dir():
-            raise OptionError(message(_WHERE, "a folder that exists", f"{given!r}", "Make it with mkdir."))
+            raise OptionError(message(_where(), "a folder that exists", f"{given!r}", "Make it with mkdir."))
         try:
             with tempfile.NamedTemporaryFile(dir=self._folder, prefix=".net_checkpoint", suffix=".tmp"):
                 pass
         except OSError as error:
             came = f"{given!r} ({error.strerror or error})"
-            raise OptionError(message(_WHERE, "a folder that can be written to", came)) from None
-        encode(self._kind(self._network), _WHERE)
+            raise OptionError(message(_where(), "a folder that can be written to", came)) from None
+        encode(self._kind(self._network), _where())
 
     def _is_time(self, trainer: Training) -> bool:
         if self._by_iteration:
@@ -109,7 +117,7 @@ class Checkpoints:
     def _write(self, trainer: Training) -> None:
         values = {key: value.astype(np.float32) for key, value in trainer.values().items()}
         net = self._kind(self._network.with_layers(with_values(self._network, values)))
-        parts = mat.to_bytes({"net": encode(net, _WHERE), "training": trainer.snapshot()}, _WHERE)
+        parts = mat.to_bytes({"net": encode(net, _where()), "training": trainer.snapshot()}, _where())
         name = f"net_checkpoint__{len(trainer.history)}__{datetime.now():%Y_%m_%d__%H_%M_%S}.mat"
         write_atomically(self._folder / name, lambda file: [file.write(part) for part in parts])
 
@@ -118,13 +126,13 @@ class Found(NamedTuple):
     """A checkpoint: its file, its network, and the snapshot of its training."""
 
     path: Path
-    net: TrainedNetwork
+    net: Any
     training: dict[str, Any]
 
     @property
     def where(self) -> str:
         """Beginning of messages."""
-        return f"trainNetwork: {str(self.path)!r}"
+        return f"{caller()}: {str(self.path)!r}"
 
 
 def find_checkpoint(given: str | os.PathLike[str]) -> Found:
@@ -136,7 +144,7 @@ def find_checkpoint(given: str | os.PathLike[str]) -> Found:
         Where there is none.
     """
     path = Path(given)
-    where = f"trainNetwork: {str(path)!r}"
+    where = f"{caller()}: {str(path)!r}"
     if not path.is_dir():
         if not path.exists() and not path.suffix:
             path = path.with_name(f"{path.name}.mat")
@@ -156,13 +164,13 @@ def find_checkpoint(given: str | os.PathLike[str]) -> Found:
 
 
 def _loaded(path: Path) -> Found:
-    where = f"trainNetwork: {str(path)!r}"
+    where = f"{caller()}: {str(path)!r}"
     variables = read(path, where)
     net, training = variables.get("net"), variables.get("training")
     if not isinstance(training, dict):
         fix = "Train the layers of its network: trainNetwork(X, Y, load(file).net.Layers, options)."
         raise DataError(f"{where}: has no variable 'training' to go on from; it is no checkpoint of mlnet. {fix}")
     network = decode(net, where)
-    if not isinstance(network, (SeriesNetwork, DAGNetwork)):
+    if not isinstance(network, (SeriesNetwork, DAGNetwork) if caller() == "trainNetwork" else dlnetwork):
         raise DataError(f"{where}: has no network in its variable 'net'; it is no checkpoint of mlnet.")
     return Found(path, network, training)

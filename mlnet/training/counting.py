@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from mlnet.autodiff.array import dlarray
 from mlnet.errors import DataError, MlnetError
 from mlnet.options import describe
+from mlnet.training.caller import caller
 from mlnet.training.metrics import (
     AccuracyMetric,
     AUCMetric,
@@ -206,21 +207,25 @@ class FunctionCount(Count):
     def __init__(self, metric: Callable[..., Any], name: str) -> None:
         super().__init__(metric)
         self._name = name
-        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self._parts: list[list[np.ndarray]] = []
 
     def add(self, y: np.ndarray, t: np.ndarray) -> None:
         """Keep a part."""
         targets = t if t.ndim == 2 else (t[:, None] == np.arange(y.shape[1])).astype(y.dtype)
-        self._parts.append((y.copy(), targets.copy()))
+        self.add_outputs([y], [targets])
+
+    def add_outputs(self, ys: Sequence[np.ndarray], ts: Sequence[np.ndarray]) -> None:
+        """Keep a part of several outputs, with the targets (M, R) of each."""
+        self._parts.append([each.copy() for each in (*ys, *ts)])
 
     def value(self) -> float:
         """Return what the function makes of all parts."""
         if not self._parts:
             return float("nan")
-        y, t = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        where = f"trainNetwork: Metrics: the function '{self._name}'"
+        arrays = [np.concatenate(part) for part in zip(*self._parts, strict=True)]
+        where = f"{caller()}: Metrics: the function '{self._name}'"
         try:
-            found = self.metric(dlarray(y.T, "CB"), dlarray(t.T, "CB"))
+            found = self.metric(*[dlarray(each.T, "CB") for each in arrays])
         except MlnetError:
             raise
         except Exception as error:

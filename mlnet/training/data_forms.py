@@ -22,6 +22,7 @@ from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.resolve import Resolved
 from mlnet.options import describe
 from mlnet.table import DataTable
+from mlnet.training.caller import caller
 from mlnet.training.options import TrainingOptions
 
 
@@ -48,10 +49,11 @@ class DataForms:
         if len(self._formats) != len(self._layers):
             names = ", ".join(f"'{layer.Name}'" for layer in self._layers)
             raise OptionError(
-                f"trainNetwork: InputDataFormats: needs one format for each of the {len(self._layers)} inputs {names}, "
+                f"{caller()}: InputDataFormats: needs one format for each of the {len(self._layers)} inputs {names}, "
                 f"but got {len(self._formats)}."
             )
-        self._target = options.TargetDataFormats
+        target = options.TargetDataFormats
+        self._targets: list[str] = [target] if isinstance(target, str) else list(target)
         self._one_hot = options.CategoricalInputEncoding == "one-hot"
         self._response_encoding = options.CategoricalTargetEncoding
         self._takes_classes = isinstance(network.output_layer, ClassesOutputLayer)
@@ -59,20 +61,27 @@ class DataForms:
 
     def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         """Return inputs and responses (None for a datastore) in the form that networks take."""
+        given = self.inputs(x, where)
+        if is_table(x) or isinstance(x, Datastore):
+            return (self._table(x, y, where) if is_table(x) and self._layers[0].size().format == "C" else given), y
+        return given, self._response(y, f"{where}Y")
+
+    def inputs(self, x: Any, where: str) -> Any:
+        """Return inputs in the form that networks take."""
         if is_table(x):
-            if self._target != "auto" or any(labels != "auto" for labels in self._formats):
+            if any(labels != "auto" for labels in self._targets) or any(labels != "auto" for labels in self._formats):
                 raise OptionError(f"{where}InputDataFormats and TargetDataFormats are for arrays, but X is a table.")
-            return (self._table(x, y, where) if self._layers[0].size().format == "C" else x), y
+            return x
         if isinstance(x, Datastore):
-            return self._datastore(x, where), y
+            return self._datastore(x, where)
         if len(self._layers) == 1:
-            return self._input(0, x, f"{where}X"), self._response(y, f"{where}Y")
+            return self._input(0, x, f"{where}X")
         names = [layer.Name for layer in self._layers]
         if isinstance(x, Mapping):
             x = [x[name] for name in names] if set(x) == set(names) else x
         if isinstance(x, (list, tuple)) and len(x) == len(names):
             x = [self._input(number, each, f"{where}X for '{names[number]}'") for number, each in enumerate(x)]
-        return x, self._response(y, f"{where}Y")
+        return x
 
     def _table(self, table: Any, responses: Any, where: str) -> Any:
         """Return a table of features with numbers in place of the categories of its predictors and responses."""
@@ -104,14 +113,17 @@ class DataForms:
                 )
             else:
                 functions.append(arrange)
-        arrange = None if self._target == "auto" else _arranger(self._target, "", f"{where}Y")
-        encodes = not self._takes_classes and self._response_encoding != "auto"
-        encodes = encodes and len(first) > len(self._layers) and isinstance(first[-1], categorical)
-        if encodes:
-            one_hot = Size("C", (1,)) if self._response_encoding == "one-hot" else None
-            functions.append(self._coder(-1, first[-1], arrange, one_hot, f"{where}Y"))
-        else:
-            functions.append(arrange)
+        encodes = False
+        for number, labels in enumerate(self._targets):
+            value = first[len(self._layers) + number :][:1]
+            arrange = None if labels == "auto" else _arranger(labels, "", f"{where}Y")
+            encodes = not self._takes_classes and self._response_encoding != "auto"
+            encodes = encodes and bool(value) and isinstance(value[0], categorical)
+            if encodes:
+                one_hot = Size("C", (1,)) if self._response_encoding == "one-hot" else None
+                functions.append(self._coder(-1 - number, value[0], arrange, one_hot, f"{where}Y"))
+            else:
+                functions.append(arrange)
         return _Rearranged(datastore, functions, keeps_labels=not encodes) if any(functions) else datastore
 
     def _coder(
@@ -150,22 +162,23 @@ class DataForms:
         return x
 
     def _response(self, y: Any, where: str) -> Any:
+        return self._one_response(y, 0, where, takes_classes=self._takes_classes)
+
+    def _one_response(self, y: Any, number: int, where: str, *, takes_classes: bool) -> Any:
+        """Return the responses of one output, counted from 0."""
+        labels = self._targets[number]
         is_categorical = _is_categorical(y)
-        encodes = is_categorical and not self._takes_classes and self._response_encoding != "auto"
+        encodes = is_categorical and not takes_classes and self._response_encoding != "auto"
         if encodes:
-            y = self._encoder(-1, y).numbers(y, where)
-        if self._target != "auto":
-            y = (
-                _arranged_labels(y, self._target, where)
-                if self._takes_classes
-                else _arranged(y, self._target, "", where)
-            )
+            y = self._encoder(-1 - number, y).numbers(y, where)
+        if labels != "auto":
+            y = _arranged_labels(y, labels, where) if takes_classes else _arranged(y, labels, "", where)
         if encodes:
             is_list = isinstance(y, (list, tuple))
             if not is_list and y.ndim == 1:
                 y = y[:, np.newaxis]
             if self._response_encoding == "one-hot":
-                y = self._encoders[-1].one_hot(y, has_rows=not is_list and y.ndim == 2)
+                y = self._encoders[-1 - number].one_hot(y, has_rows=not is_list and y.ndim == 2)
         return y
 
     def _encoder(self, number: int, data: Any) -> Encoder:

@@ -28,13 +28,14 @@ from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
 from mlnet.training import full_batch_snapshot
+from mlnet.training.caller import caller
 from mlnet.training.checkpoints import Checkpoint
 from mlnet.training.interruption import Interruption
 from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.lbfgs import LBFGS, Point
 from mlnet.training.levenberg_marquardt import LevenbergMarquardt
 from mlnet.training.loading import Loader
-from mlnet.training.metering import Meters, Result
+from mlnet.training.metering import Result
 from mlnet.training.options import TrainingOptions, TrainingOptionsLM
 from mlnet.training.order import MiniBatch
 from mlnet.training.parameters import Parameters
@@ -45,7 +46,7 @@ from mlnet.training.statistics import (
     keep_states,
     population_statistics,
 )
-from mlnet.training.validation import DataSet, Objective, Validator
+from mlnet.training.validation import DataSet, MakesObjective, Objective, Validator, put_out
 
 PIECE = 512
 """Observations that are computed at once."""
@@ -74,6 +75,8 @@ class FullBatchTrainer:
         Takes the `Progress` of each iteration and returns why to stop, or ''.
     checkpoint : callable, optional
         Takes the trainer after each iteration, and whether a checkpoint is to be written ``at_once``.
+    make_objective : callable, optional
+        Makes the loss of the network and its metrics; by default those of its output layer.
 
     Raises
     ------
@@ -93,10 +96,11 @@ class FullBatchTrainer:
         generators: Generators,
         report: Callable[[Progress], str],
         checkpoint: Checkpoint | None = None,
+        make_objective: MakesObjective = Objective.of,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
         exact = engine_named("numpy")
-        self.objective = Objective(network, exact, Meters(options.Metrics, network.output_layer))
+        self.objective = make_objective(network, exact, options)
         self.parameters = Parameters(network.layers, np.float64)
         self.history: list[Progress] = []
         self.output_iteration = 0
@@ -107,23 +111,24 @@ class FullBatchTrainer:
         self._workspace = Workspace()
         self.moving = MovingStatistics(network, self._plan)
         self.loader = Loader(int(generators.augmentation.integers(2**31)), in_background=False, dtype=np.float64)
-        is_whole = any(isinstance(layer, PopulationLayer) for layer in network.layers)
+        is_whole = self.objective.needs_all or any(isinstance(layer, PopulationLayer) for layer in network.layers)
         self._piece = len(data.predictors) if is_whole else PIECE
         self._kept: dict[int, tuple[Any, Any, np.ndarray]] = {}
         self._factors, self._l2 = _by_parameter(self.parameters, options.L2Regularization)
         if not self._factors.size:
-            raise NetworkError("trainNetwork: the network has no parameters to train: all LearnRateFactors are 0.")
+            raise NetworkError(f"{caller()}: the network has no parameters to train: all LearnRateFactors are 0.")
         validator = Validator(network, exact, self.objective, validation, PIECE) if validation else None
-        self._judge = Judge(options, self.objective.meters, validator)
+        self._judge = Judge(options, self.objective, validator)
         is_lm = isinstance(options, TrainingOptionsLM)
         if is_lm:
-            _check_least_squares(network, self.parameters)
+            _check_least_squares(self.objective, self.parameters)
         self.solver: LBFGS | LevenbergMarquardt = (
             LevenbergMarquardt(options, self._products) if is_lm else LBFGS(options)
         )
         self.point: Point | None = None
         self.last: MiniBatch | None = None
         self.first_norm = math.nan
+        self.first: Progress | None = None
         self._started = time.perf_counter()
 
     @property
@@ -155,7 +160,11 @@ class FullBatchTrainer:
                 self.point = self._evaluate(self.parameters.flat_values / self._factors)
                 self.first_norm = float(np.linalg.norm(self.point.gradient))
             if not math.isfinite(self.point.loss):
-                raise TrainingError(f"trainNetwork: the loss is {self.point.loss} at the beginning. Change the values.")
+                raise TrainingError(f"{caller()}: the loss is {self.point.loss} at the beginning. Change the values.")
+            self.first = None if self.history else self._judge.first(math.nan, self.values)
+            if self.first is not None:
+                self.first.seconds = time.perf_counter() - self._started
+                self._report(self.first)
             while not (reason := self._reason_to_end()):
                 after = self.solver.step(self.point, self._evaluate)
                 if after is None:
@@ -215,7 +224,7 @@ class FullBatchTrainer:
         progress = Progress(iteration, iteration, 0.0, math.nan, *result[:2], training_more=result.more)
         progress.gradient_norm, progress.step_norm = float(np.linalg.norm(point.gradient)), change
         is_last = iteration == self.options.MaxIterations
-        if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or is_last:
+        if self._judge.is_time(iteration, is_last=is_last):
             self._judge(progress, self.values)
         progress.seconds = time.perf_counter() - self._started
         self.history.append(progress)
@@ -246,8 +255,8 @@ class FullBatchTrainer:
         self._dropout.bit_generator.state = self.drawn
         for number in range(-(-len(self._data.predictors) // self._piece)):
             x, lengths, targets = self._read(number)
-            z = self._plan.forward(x, self.parameters.values, self._dropout, lengths=lengths)
-            after = self._plan.output_lengths()
+            self._plan.forward(x, self.parameters.values, self._dropout, lengths=lengths)
+            z, after = put_out(self._plan, x)
             result, scores, saved = self.objective.evaluate(z, targets, self._workspace, after)
             observations = min(self._piece, len(self._data.predictors) - number * self._piece)
             yield self.objective.counts(targets, observations, after), result, scores, targets, saved
@@ -262,7 +271,7 @@ class FullBatchTrainer:
         products = np.diag(self._l2 * self._factors**2)
         parts: np.ndarray = np.zeros_like(products)
         for weights, _, scores, _, saved in self._passes():
-            share = np.broadcast_to(saved.factor, scores.shape).ravel() * weights[0]
+            share = np.broadcast_to(self.objective.residual_shares(saved), scores.shape).ravel() * weights[0]
             d_scores = np.zeros(scores.size)
             for number in range(scores.size):
                 d_scores[number] = math.sqrt(share[number])
@@ -306,15 +315,11 @@ def _by_parameter(parameters: Parameters, l2: float) -> tuple[np.ndarray, np.nda
     return factors, penalties
 
 
-def _check_least_squares(network: Resolved, parameters: Parameters) -> None:
-    layer = network.output_layer
-    if layer.loss != "half_mean_squared_error":
-        raise NetworkError(
-            f"Layer '{layer.Name}' ({layer.type_name}): the solver 'lm' needs a regressionLayer, whose loss is a sum "
-            "of squares. Use 'lbfgs'."
-        )
+def _check_least_squares(objective: Objective, parameters: Parameters) -> None:
+    if not objective.is_least_squares:
+        raise NetworkError(f"{objective.least_squares_message} Use 'lbfgs'.")
     if parameters.flat_values.size > LARGEST:
         raise NotSupportedError(
-            f"trainNetwork: the solver 'lm' takes networks of up to {LARGEST} trained parameters, but this one has "
+            f"{caller()}: the solver 'lm' takes networks of up to {LARGEST} trained parameters, but this one has "
             f"{parameters.flat_values.size}. Use 'lbfgs'."
         )

@@ -25,7 +25,7 @@ class FullBatchTable:
             self._titles += [f"Training{name}", *([f"Validation{name}"] if with_validation else [])]
         self._metrics = (metric, *more)
         self._last: Progress | None = None
-        self._printed = 0
+        self._printed = -1
         self._is_open = False
 
     def start(self) -> None:
@@ -38,7 +38,7 @@ class FullBatchTable:
     def update(self, progress: Progress) -> None:
         """Print a row if it is time for one."""
         self._last = progress
-        if progress.iteration == 1 or progress.iteration % self._frequency == 0 or progress.is_validated:
+        if progress.iteration <= 1 or progress.iteration % self._frequency == 0 or progress.is_validated:
             self._row(progress)
 
     def close(self, reason: str | None) -> None:
@@ -53,6 +53,10 @@ class FullBatchTable:
 
     def _row(self, progress: Progress) -> None:
         self._printed = progress.iteration
+        cells = self._cells(progress)
+        self._line([cells[title] for title in self._titles])
+
+    def _cells(self, progress: Progress) -> dict[str, str]:
         values: dict[str, Any] = {
             "TrainingLoss": progress.training_loss,
             "ValidationLoss": progress.validation_loss,
@@ -60,13 +64,12 @@ class FullBatchTable:
             "StepNorm": progress.step_norm,
         }
         none = (np.nan,) * (len(self._metrics) - 1)
-        training = (progress.training_metric, *progress.training_more)
+        training = (progress.training_metric, *(progress.training_more or none))
         validation = (progress.validation_metric, *(progress.validation_more or none))
         for name, of_training, of_validation in zip(self._metrics, training, validation, strict=True):
             values |= {f"Training{name}": of_training, f"Validation{name}": of_validation}
         cells = {title: "" if np.isnan(value) else number_text(value) for title, value in values.items()}
-        cells |= {"Iteration": str(progress.iteration), "TimeElapsed": time_text(progress.seconds)}
-        self._line([cells[title] for title in self._titles])
+        return cells | {"Iteration": str(progress.iteration), "TimeElapsed": time_text(progress.seconds)}
 
     def _line(self, cells: Sequence[str]) -> None:
         pairs = zip(self._titles, cells, strict=True)

@@ -10,10 +10,11 @@ import numpy as np
 
 from mlnet.engines.program import Key
 from mlnet.errors import OptionError
-from mlnet.training.metering import Meters, Result
+from mlnet.training.caller import caller
+from mlnet.training.metering import Result
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress
-from mlnet.training.validation import Validator
+from mlnet.training.validation import Objective, Validator
 
 CRITERION = "Met validation criterion"
 
@@ -37,7 +38,7 @@ class Judge:
     Parameters
     ----------
     options : TrainingOptions
-    meters : Meters
+    objective : Objective
     validator : Validator or None
 
     Raises
@@ -46,20 +47,36 @@ class Judge:
         Where ObjectiveMetricName and OutputNetwork do not fit the metrics, the data or each other.
     """
 
-    def __init__(self, options: TrainingOptions, meters: Meters, validator: Validator | None) -> None:
+    def __init__(self, options: TrainingOptions, objective: Objective, validator: Validator | None) -> None:
         self.best = Best()
+        meters = objective.meters
         self._patience, self._meters, self._validator = options.ValidationPatience, meters, validator
+        self._frequency, self._begins = options.ValidationFrequency, objective.validates_first
         self._name, higher = meters.objective(options.ObjectiveMetricName)
         self._sign = -1.0 if higher else 1.0
         kind = options.OutputNetwork
         if kind.startswith("best-validation") and validator is None:
-            raise OptionError(f"trainNetwork: OutputNetwork='{kind}' needs ValidationData. Give it, or leave it out.")
+            raise OptionError(f"{caller()}: OutputNetwork='{kind}' needs ValidationData. Give it, or leave it out.")
         if kind == "best-validation-loss" and self._name != "loss":
             raise OptionError(
-                f"trainNetwork: OutputNetwork='{kind}' is for the loss, but ObjectiveMetricName is '{self._name}'. "
+                f"{caller()}: OutputNetwork='{kind}' is for the loss, but ObjectiveMetricName is '{self._name}'. "
                 "Use 'best-validation'."
             )
         self._keeps = kind != "last-iteration" and validator is not None  # 'auto': the best one where there is one
+
+    def is_time(self, iteration: int, *, is_last: bool) -> bool:
+        """Tell whether an iteration is one to validate after."""
+        is_first = iteration == 1 and not self._begins
+        return is_first or iteration % self._frequency == 0 or is_last
+
+    def first(self, rate: float, values: Callable[[], dict[Key, np.ndarray]]) -> Progress | None:
+        """Validate before the first iteration, and return the result; None where that is not asked for."""
+        if self._validator is None or not self._begins:
+            return None
+        progress = Progress(0, 0, 0.0, rate, math.nan, math.nan)
+        self(progress, values)
+        progress.training_more = (math.nan,) * len(progress.validation_more)
+        return progress
 
     def __call__(self, progress: Progress, values: Callable[[], dict[Key, np.ndarray]]) -> None:
         """Fill in the results on the validation set, and keep the values that are the best so far."""

@@ -16,11 +16,12 @@ from mlnet.network.compile import training_program
 from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
 from mlnet.training import snapshot
+from mlnet.training.caller import caller
 from mlnet.training.checkpoints import Checkpoint
 from mlnet.training.interruption import Interruption
 from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.loading import Loaded, Loader
-from mlnet.training.metering import Meters, Result
+from mlnet.training.metering import Result
 from mlnet.training.options import TrainingOptions
 from mlnet.training.order import Epoch, MiniBatch, MiniBatches
 from mlnet.training.parameters import Parameters
@@ -34,7 +35,7 @@ from mlnet.training.statistics import (
     keep_states,
     population_statistics,
 )
-from mlnet.training.validation import DataSet, Objective, Validator
+from mlnet.training.validation import DataSet, MakesObjective, Objective, Validator, put_out
 
 COMPLETED = "Max epochs completed"
 
@@ -57,6 +58,8 @@ class Trainer:
         Takes the `Progress` of each iteration and returns why to stop, or ''.
     checkpoint : callable, optional
         Takes the trainer after each iteration, and whether a checkpoint is to be written ``at_once``.
+    make_objective : callable, optional
+        Makes the loss of the network and its metrics; by default those of its output layer.
     """
 
     def __init__(
@@ -69,9 +72,10 @@ class Trainer:
         generators: Generators,
         report: Callable[[Progress], str],
         checkpoint: Checkpoint | None = None,
+        make_objective: MakesObjective = Objective.of,
     ) -> None:
         self.network, self.engine, self.options = network, engine, options
-        self.objective = Objective(network, engine, Meters(options.Metrics, network.output_layer))
+        self.objective = make_objective(network, engine, options)
         self.parameters = Parameters(network.layers)
         self.history: list[Progress] = []
         self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
@@ -84,7 +88,7 @@ class Trainer:
         validator = (
             Validator(network, engine, self.objective, validation, options.MiniBatchSize) if validation else None
         )
-        self._judge = Judge(options, self.objective.meters, validator)
+        self._judge = Judge(options, self.objective, validator)
         length = options.SequenceLength
         split = None if isinstance(length, str) else SplitData(data, length)
         size = min(options.MiniBatchSize, len(data.predictors))
@@ -95,6 +99,7 @@ class Trainer:
         self.last: MiniBatch | None = None
         self._rate = LearnRate(options, None if split is not None else self.count // size)
         self.output_iteration = 0
+        self.first: Progress | None = None
         self._started = time.perf_counter()
 
     @property
@@ -108,6 +113,10 @@ class Trainer:
         Ctrl-C lets the iteration end and the checkpoint be written before it raises KeyboardInterrupt; a second one
         raises at once.
         """
+        self.first = None if self.history else self._judge.first(self._rate(1, 1), self.values)
+        if self.first is not None:
+            self.first.seconds = time.perf_counter() - self._started
+            self._report(self.first)
         with Interruption() as interruption:
             for progress in self.iterations():
                 reason = self._report(progress)
@@ -129,7 +138,7 @@ class Trainer:
             with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the loss tells, see `_diverged`
                 result = self._step(loaded, rate, iteration)
             progress = Progress(epoch, iteration, 0.0, rate, *result[:2], training_more=result.more)
-            if iteration == 1 or iteration % self.options.ValidationFrequency == 0 or self.last.is_last:
+            if self._judge.is_time(iteration, is_last=self.last.is_last):
                 self._judge(progress, self.values)
             progress.seconds = time.perf_counter() - self._started
             self.history.append(progress)
@@ -181,8 +190,9 @@ class Trainer:
         values: dict[Key, np.ndarray] = parameters.values
         if self.carried is not None:
             values = {**values, **self.carried.before(loaded.mini_batch.rows)}
-        z = self._plan.forward(x, values, self.generators.dropout, lengths=lengths)
-        result, scores, saved = self.objective.evaluate(z, targets, self._loss_workspace, self._plan.output_lengths())
+        self._plan.forward(x, values, self.generators.dropout, lengths=lengths)
+        z, after = put_out(self._plan, x)
+        result, scores, saved = self.objective.evaluate(z, targets, self._loss_workspace, after)
         if not math.isfinite(result.loss):
             raise TrainingError(diverged(self._plan, result.loss, loaded.mini_batch.epoch.number, iteration))
         result = self.objective.meters.of(result, scores, targets)
@@ -207,5 +217,5 @@ def diverged(plan: StepPlan, loss: float, epoch: int, iteration: int) -> str:
     for owner, value in zip(plan.program.owners, plan.values, strict=True):
         if not np.isfinite(value).all():
             name = plan.program.nodes[owner].name
-            return f"trainNetwork: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
-    return f"trainNetwork: the loss is {loss} at {at}. {fix}"
+            return f"{caller()}: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
+    return f"{caller()}: the loss is {loss} at {at}. {fix}"

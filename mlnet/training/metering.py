@@ -11,6 +11,7 @@ from mlnet.data.targets import ResponseTargets
 from mlnet.errors import OptionError
 from mlnet.layers.output import OutputLayer
 from mlnet.rules import is_empty
+from mlnet.training.caller import caller
 from mlnet.training.counting import Count, check_labels, new_count
 from mlnet.training.metrics import BY_NAME, Metric, named_metrics, objective_name
 
@@ -38,16 +39,23 @@ class Meters:
     """
 
     def __init__(self, given: Any, layer: OutputLayer) -> None:
-        self._built_in = layer.metric
-        self._metrics = named_metrics(given)
+        self._layer = layer
+        self._take(given, layer.metric)
+
+    def _take(self, given: Any, built_in: str) -> None:
+        self._built_in = built_in
+        self._metrics = named_metrics(given, caller())
         for metric in self._metrics.values():
             if isinstance(metric, Metric):
-                _check(metric, layer)
+                self._check(metric)
 
     @property
     def names(self) -> list[str]:
         """Names of the metrics that are shown in addition to accuracy or RMSE."""
         return [name for name in self._metrics if name != self._built_in]
+
+    def _check(self, metric: Metric) -> None:
+        _check(metric, self._layer)
 
     def counts(self) -> Counts:
         """Return empty counts."""
@@ -59,7 +67,7 @@ class Meters:
             return
         if isinstance(targets, ResponseTargets):
             for start in range(0, len(targets), 1024):
-                check_labels(targets.batch(slice(start, start + 1024)), "trainNetwork: Metrics: 'multilabel'")
+                check_labels(targets.batch(slice(start, start + 1024)), f"{caller()}: Metrics: 'multilabel'")
 
     def of(self, result: Result, scores: np.ndarray, targets: np.ndarray) -> Result:
         """Return the result of a mini-batch with the values of all metrics."""
@@ -77,7 +85,7 @@ class Meters:
         OptionError
             Where there is no metric of that name.
         """
-        found = objective_name(name, self._metrics, [self._built_in])
+        found = objective_name(name, self._metrics, [self._built_in] if self._built_in else [], caller())
         metric = self._metrics.get(found)
         if isinstance(metric, Metric):
             return found, bool(metric.Maximize)
@@ -110,7 +118,7 @@ class Counts:
             t = targets.reshape(y.shape)
         for name, count in self._counts.items():
             if count.is_multilabel:
-                check_labels(t, f"trainNetwork: Metrics: '{name}'")
+                check_labels(t, f"{caller()}: Metrics: '{name}'")
             count.add(y, t)
 
     def result(self, result: Result) -> Result:
@@ -143,7 +151,7 @@ class Average:
 
 
 def _check(metric: Metric, layer: OutputLayer) -> None:
-    where = f"trainNetwork: Metrics: {type(metric).__name__} '{metric.Name}'"
+    where = f"{caller()}: Metrics: {type(metric).__name__} '{metric.Name}'"
     is_classification = layer.metric == "Accuracy"
     if metric.is_multilabel:
         if is_classification:

@@ -123,7 +123,8 @@ _SHARED = (
         "population",
         choice("population", "population-exact", "moving", "auto"),
         "Statistics for prediction: one more pass over the training data ('population'), one more for each layer "
-        "('population-exact', not in MATLAB), or moving averages; 'auto' is 'population'.",
+        "('population-exact', not in MATLAB), or moving averages; 'auto' is 'population' in "
+        "trainNetwork, and 'moving' in trainnet.",
     ),
     _option(
         "OutputNetwork",
@@ -149,7 +150,13 @@ _SHARED = (
         "Labels of the dimensions of X, one text for each input: S spatial, C channel, B observations, T time.",
         Group.HIDDEN,
     ),
-    _option("TargetDataFormats", "auto", either(choice("auto"), DATA_FORMAT), "The same for Y.", Group.HIDDEN),
+    _option(
+        "TargetDataFormats",
+        "auto",
+        either(choice("auto"), DATA_FORMAT, FORMATS),
+        "The same for Y; a list has one for each output.",
+        Group.HIDDEN,
+    ),
     _option(
         "PreprocessingEnvironment",
         "serial",

@@ -11,6 +11,7 @@ from mlnet.options import Declared, Option, describe, plain_default
 from mlnet.rules import is_empty
 from mlnet.storage.kinds import Kinds
 from mlnet.training import option_tables
+from mlnet.training.caller import caller
 from mlnet.training.metrics import BUILT_IN, ClassMetric, ResponseMetric, named_metrics, objective_name
 from mlnet.training.schedules import Schedule, check_schedules
 
@@ -154,4 +155,4 @@ def check_supported(options: TrainingOptions) -> None:
         if name in options.table.options and not works(getattr(options, name))
     ]
     if asked:
-        raise NotSupportedError(f"trainNetwork: not supported yet: {', '.join(asked)}. Leave these options out.")
+        raise NotSupportedError(f"{caller()}: not supported yet: {', '.join(asked)}. Leave these options out.")

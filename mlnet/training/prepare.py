@@ -22,6 +22,7 @@ from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.initialize import initialize
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import kept_steps, predictors_for
+from mlnet.training.caller import caller
 from mlnet.training.options import TrainingOptions
 from mlnet.training.statistics import missing_statistics, with_input_statistics
 from mlnet.training.targets import ClassesTargets, Targets, class_targets, response_targets, rows_of
@@ -30,17 +31,17 @@ from mlnet.training.validation import DataSet
 
 def training_data(network: Resolved, X: Any, Y: Any, options: TrainingOptions) -> tuple[DataSet, Resolved]:  # noqa: N803
     """Return the training set, and the network that knows its classes or responses."""
-    data, network = data_set(network, X, Y, "trainNetwork: ", kept_steps(options))
+    data, network = data_set(network, X, Y, f"{caller()}: ", kept_steps(options))
     targets = data.targets
     if isinstance(targets, ClassesTargets) and targets.present() < 2:
         what = "pixels" if isinstance(targets, PixelTargets) else "observations"
-        raise DataError(f"trainNetwork: Y: needs {what} of at least 2 classes, but all have the same one.")
+        raise DataError(f"{caller()}: Y: needs {what} of at least 2 classes, but all have the same one.")
     if (
         len(data.predictors) < 2
         and not network.output_size.is_sequence
         and not isinstance(targets, (PixelTargets, DatastorePixelTargets))
     ):
-        raise DataError("trainNetwork: X: needs at least 2 observations, but got 1.")
+        raise DataError(f"{caller()}: X: needs at least 2 observations, but got 1.")
     return data, network
 
 

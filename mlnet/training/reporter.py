@@ -91,6 +91,12 @@ class Reporter:
         """Call all functions of OutputFcn, and return whether one of them asked to stop."""
         if not self._functions:
             return False
+        information = self._information(state, progress)
+        answers = [function(information) for function in self._functions]
+        return any(not is_empty(answer) and bool(answer) for answer in answers)
+
+    def _information(self, state: str, progress: Progress | None) -> Structure:
+        """Return what the functions of OutputFcn get."""
 
         def field(name: str) -> Any:
             return absent(np.nan if progress is None else getattr(progress, name))
@@ -104,7 +110,7 @@ class Reporter:
         more |= {f"Validation{name}": absent(value) for name, value in zip(self._more, validation or none, strict=True)}
         if self._is_full_batch:
             more |= {"GradientNorm": field("gradient_norm"), "StepNorm": field("step_norm")}
-        information = Structure(
+        return Structure(
             Epoch=field("epoch"),
             Iteration=field("iteration"),
             TimeSinceStart=field("seconds"),
@@ -116,5 +122,3 @@ class Reporter:
             **more,
             State=state,
         )
-        answers = [function(information) for function in self._functions]
-        return any(not is_empty(answer) and bool(answer) for answer in answers)

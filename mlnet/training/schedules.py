@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from mlnet.errors import NotSupportedError, OptionError, TrainingError
 from mlnet.options import Declared, Derived, Group, Option, Table, describe
 from mlnet.rules import Refused, Rule, choice, either, integer, number
+from mlnet.training.caller import caller
 
 _POSITIVE = number(0, above=True)
 _SHARE = number(0, 1, above=True, below=True)
@@ -338,7 +339,7 @@ class LearnRate:
         units |= {"iteration" if part == "warmup" else "epoch" for part in parts if not isinstance(part, Schedule)}
         if per_epoch is None and len(units) > 1:
             raise NotSupportedError(
-                "trainNetwork: LearnRateSchedule: a list of schedules in epochs and in iterations needs epochs of the "
+                f"{caller()}: LearnRateSchedule: a list of schedules in epochs and in iterations needs epochs of the "
                 "same number of iterations, but SequenceLength is a number. Give all the same FrequencyUnit."
             )
         self._stages = _stages(parts, per_epoch or 1, options)
@@ -361,7 +362,7 @@ class LearnRate:
             value = math.nan
         if not (math.isfinite(value) and value > 0):
             raise TrainingError(
-                "trainNetwork: LearnRateSchedule: the function needs to return a positive learning rate, but returned "
+                f"{caller()}: LearnRateSchedule: the function needs to return a positive learning rate, but returned "
                 f"{describe(rate)} in epoch {epoch}."
             )
         return value

@@ -12,6 +12,7 @@ from mlnet.engines.program import Key, StepPlan
 from mlnet.errors import DataError
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import states_behind
+from mlnet.training.caller import caller
 from mlnet.training.validation import DataSet
 
 
@@ -41,7 +42,8 @@ class SplitData:
         Where the inputs of a network are not sequences of the same lengths.
     """
 
-    def __init__(self, data: DataSet, length: int, where: str = "trainNetwork: SequenceLength") -> None:
+    def __init__(self, data: DataSet, length: int, where: str = "") -> None:
+        where = where or f"{caller()}: SequenceLength"
         predictors = data.predictors
         parts = predictors.parts if isinstance(predictors, Inputs) else (predictors,)
         if predictors.steps is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from mlnet.data.inputs import Inputs, Source
 from mlnet.data.pixel_targets import PixelTargets
@@ -10,7 +10,6 @@ from mlnet.data.reading import DatastorePixelTargets, DatastorePredictors, Datas
 from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.data.targets import ClassTargets, ResponseTargets
 from mlnet.layers.base import Size
-from mlnet.layers.output import ClassesOutputLayer
 
 Targets = (
     ClassTargets
@@ -30,7 +29,17 @@ def rows_of(predictors: Source) -> Rows | None:
     return next((part.rows for part in parts if isinstance(part, DatastorePredictors)), None)
 
 
-def class_targets(output: ClassesOutputLayer, size: Size, predictors: Source, given: Any, where: str) -> ClassesTargets:
+class Classes(Protocol):
+    """What knows classes: an output layer, or the loss of an output."""
+
+    def class_names(self) -> list[str]:
+        """Return the names of the classes; an empty list where the labels tell them."""
+
+    def is_pixelwise(self, size: Size) -> bool:
+        """Tell whether scores of ``size`` are compared with an image of labels."""
+
+
+def class_targets(output: Classes, size: Size, predictors: Source, given: Any, where: str) -> ClassesTargets:
     """Return labels as classes; ``given`` are labels, or the `Rows` of a datastore."""
     names, steps = output.class_names(), predictors.steps if size.is_sequence else None
     if isinstance(given, Rows):

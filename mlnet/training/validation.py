@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlnet.data.inputs import Source
 from mlnet.engines.base import Engine, Workspace
-from mlnet.engines.program import Key
+from mlnet.engines.program import Key, StepPlan
 from mlnet.errors import DataError
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.compile import validation_program
 from mlnet.network.resolve import Resolved
 from mlnet.rules import EMPTY
+from mlnet.training.caller import caller
 from mlnet.training.metering import Average, Meters, Result
-from mlnet.training.targets import Targets
+from mlnet.training.options import TrainingOptions
 
 
 class DataSet(NamedTuple):
-    """Predictors and their targets."""
+    """Predictors and their targets: `Targets`, or those of several outputs."""
 
     predictors: Source
-    targets: Targets
+    targets: Any
+
+
+def put_out(plan: StepPlan, x: Any) -> tuple[Any, Any]:
+    """Return what a plan has put out for ``x``, and the lengths of its sequences; tuples for several outputs."""
+    count = len(plan.program.outputs)
+    if count == 1:
+        return plan.output(x), plan.output_lengths()
+    numbers = range(count)
+    return tuple(plan.output(x, n) for n in numbers), tuple(plan.output_lengths(n) for n in numbers)
 
 
 class Objective:
-    """The loss of a network on one engine, and the metrics that go with it."""
+    """The loss of a network on one engine, and the metrics that go with it.
+
+    ``needs_all`` tells that the loss of all data is not the mean of those of mini-batches, ``validates_first`` that
+    the network is validated before the first iteration instead of behind it.
+    """
+
+    needs_all = False
+    validates_first = False
 
     def __init__(self, network: Resolved, engine: Engine, meters: Meters | None = None) -> None:
         layer = network.output_layer
@@ -40,10 +57,18 @@ class Objective:
         self._takes_lengths = layer.takes_lengths
         self._squared_error = engine.losses["half_mean_squared_error"]
         self._is_squared_error = layer.loss == "half_mean_squared_error"
+        self.is_least_squares = layer.loss == "half_mean_squared_error"
+        self.least_squares_message = (
+            f"Layer '{layer.Name}' ({layer.type_name}): the solver 'lm' needs a regressionLayer, whose loss is a sum "
+            "of squares."
+        )
 
-    def evaluate(
-        self, z: np.ndarray, targets: np.ndarray, workspace: Any, lengths: np.ndarray | None = None
-    ) -> tuple[Result, np.ndarray, Any]:
+    @classmethod
+    def of(cls, network: Resolved, engine: Engine, options: TrainingOptions) -> Objective:
+        """Return the loss of the output layer of a network, with the metrics that options ask for."""
+        return cls(network, engine, Meters(options.Metrics, network.output_layer))
+
+    def evaluate(self, z: Any, targets: Any, workspace: Any, lengths: Any = None) -> tuple[Result, Any, Any]:
         """Return loss and metric of a mini-batch, its scores or predictions, and the record that `gradient` needs.
 
         With ``lengths``, ``z`` are packed sequences: the loss of each is the mean over its time steps. The accuracy of
@@ -51,7 +76,7 @@ class Objective:
         """
         if lengths is not None and len(z) != len(targets):
             raise DataError(
-                f"trainNetwork: Y: needs a target for each of the {len(z)} time steps that the network puts out for a "
+                f"{caller()}: Y: needs a target for each of the {len(z)} time steps that the network puts out for a "
                 f"mini-batch, but has {len(targets)}, as many as X. Keep the number of time steps: Stride 1 and "
                 "Padding='same' or 'causal'."
             )
@@ -73,7 +98,7 @@ class Objective:
         correct = np.count_nonzero(scores.reshape(-1, scores.shape[-1]).argmax(axis=1) == targets.ravel())
         return Result(loss, 100 * correct / labelled if labelled else math.nan), scores, saved
 
-    def counts(self, targets: np.ndarray, observations: int, lengths: np.ndarray | None = None) -> tuple[int, int]:
+    def counts(self, targets: Any, observations: int, lengths: Any = None) -> tuple[int, int]:
         """Return how much loss and metric of a mini-batch count in those of a data set.
 
         For images of labels these are the pixels with a label; for a loss that is a mean over images, the images.
@@ -89,9 +114,17 @@ class Objective:
         """Return what adds up the results of mini-batches to those of a data set."""
         return Average(self.meters, is_classification=self.is_classification)
 
-    def gradient(self, saved: Any, workspace: Any) -> np.ndarray:
+    def residual_shares(self, saved: Any) -> np.ndarray:
+        """Return how much half the square of each residual counts in a loss that is a sum of squares."""
+        return np.asarray(saved.factor)
+
+    def gradient(self, saved: Any, workspace: Any) -> Any:
         """Return the gradient of the loss with respect to what it took."""
         return self._loss.backward(saved, workspace=workspace)
+
+
+MakesObjective = Callable[[Resolved, Engine, TrainingOptions], Objective]
+"""What makes the loss of a network on an engine, with the metrics that options ask for."""
 
 
 class Validator:
@@ -111,9 +144,10 @@ class Validator:
         for start in range(0, count, self._size):
             index = slice(start, min(start + self._size, count))
             lengths = self._data.predictors.lengths(index)
-            z = self._plan.forward(self._data.predictors.batch(index), values, lengths=lengths)
+            x = self._data.predictors.batch(index)
+            self._plan.forward(x, values, lengths=lengths)
+            z, lengths = put_out(self._plan, x)
             targets = self._data.targets.batch(index)
-            lengths = self._plan.output_lengths()
             result, scores, _ = self._objective.evaluate(z, targets, workspace, lengths)
             average.add(result, self._objective.counts(targets, index.stop - index.start, lengths), scores, targets)
         return average.result()

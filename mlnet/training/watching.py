@@ -34,7 +34,7 @@ def curve_panels(metric: str, *, with_validation: bool, more: Sequence[str] = ()
             + ([Curve(f"Validation{label}", "validation")] if with_validation else []),
             (0.0, 100.0) if label == "Accuracy" else None,
         )
-        for label in (metric, *more, "Loss")
+        for label in (*filter(None, (metric,)), *more, "Loss")
     ]
 
 
@@ -44,7 +44,7 @@ class TrainingWatch:
     Parameters
     ----------
     options : TrainingOptions
-    metric : 'Accuracy' or 'RMSE'
+    metric : 'Accuracy', 'RMSE' or ''
     with_validation : bool
     per_epoch : int or None
         Iterations of an epoch, if that is known.
@@ -110,6 +110,8 @@ class TrainingWatch:
             *zip(progress.training_more, progress.validation_more or none, strict=True),
             (progress.training_loss, progress.validation_loss),
         )
+        if not self._metric:
+            values = values[1:]
         for panel, (training, validation) in zip(board.panels, values, strict=True):
             panel.curves[0].add(at, training)
             if not np.isnan(validation):
@@ -130,15 +132,20 @@ class TrainingWatch:
         self._sections["Results"]["Status"] = reason or "Interrupted"
         if final is not None and self._last is not None:
             self._results(final)
-            for panel, value in zip(self.board.panels, (final.metric, *final.more, final.loss), strict=True):
+            found = (final.metric, *final.more, final.loss) if self._metric else (*final.more, final.loss)
+            for panel, value in zip(self.board.panels, found, strict=True):
                 panel.curves[1].add(self._last.iteration, value)
         self.board.is_finished = True
         self._watch.close()
 
     def _results(self, result: Result) -> None:
-        as_metric = accuracy_text if self._metric == "Accuracy" else rmse_text
-        label = "Validation accuracy" if self._metric == "Accuracy" else "Validation RMSE"
-        self._sections["Results"][label] = as_metric(result.metric) or "NaN"
+        if self._metric:
+            self._metric_result(result)
         for name, value in zip(self._more, result.more, strict=True):
             self._sections["Results"][f"Validation {name}"] = loss_text(value) or "NaN"
         self._sections["Results"]["Validation loss"] = loss_text(result.loss) or "NaN"
+
+    def _metric_result(self, result: Result) -> None:
+        as_metric = accuracy_text if self._metric == "Accuracy" else rmse_text
+        label = "Validation accuracy" if self._metric == "Accuracy" else "Validation RMSE"
+        self._sections["Results"][label] = as_metric(result.metric) or "NaN"

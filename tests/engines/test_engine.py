@@ -23,6 +23,7 @@ def test_the_numpy_engine_is_an_engine():
     assert isinstance(engine, Engine)
     assert engine.name == "numpy"
     names = {"softmax_cross_entropy", "half_mean_squared_error", "softmax_focal", "generalized_dice", "custom_loss"}
+    names |= {"absolute_error", "huber_error", "sigmoid_cross_entropy", "softmax_soft_cross_entropy"}
     assert set(engine.losses) == names
 
 

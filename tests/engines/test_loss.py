@@ -12,14 +12,18 @@ from .gradients import difference, random_direction
 
 LOSSES = {name: loss for name, loss in NumpyEngine().losses.items() if name != "custom_loss"}
 """All losses but those of users, which have tests of their own."""
-
+SHARES_OF_CLASSES = {"softmax_soft_cross_entropy", "sigmoid_cross_entropy"}
+RESPONSES = {"half_mean_squared_error", "absolute_error", "huber_error"}
 SHAPES = [(5, 4), (5, 1, 1, 4), (2, 3, 2, 4), (1, 1)]
 
 
 def problem(name, shape, seed=0):
     generator = np.random.default_rng(seed)
     z = generator.standard_normal(shape)
-    if name != "half_mean_squared_error":
+    if name in SHARES_OF_CLASSES:
+        t = generator.random(shape) + 0.1
+        return z, t / t.sum(axis=-1, keepdims=True)
+    if name not in RESPONSES:
         places = shape[:1] if all(size == 1 for size in shape[1:-1]) else shape[:-1]
         return z, generator.integers(0, shape[-1], places)
     return z, generator.standard_normal(shape)
@@ -98,3 +102,32 @@ def test_extreme_values_before_softmax(dtype):
     assert loss == pytest.approx((2e4 + np.log(2)) / 2)
     np.testing.assert_allclose(scores, [[1, 0, 0], [0, 0.5, 0.5]], atol=1e-7)
     np.testing.assert_allclose(d_z, [[0.5, -0.5, 0], [0, 0.25, -0.25]], atol=1e-7)
+
+
+FORMULAS = {
+    "absolute_error": lambda z, t: np.abs(z - t),
+    "huber_error": lambda z, t: np.where(np.abs(z - t) <= 1, (z - t) ** 2 / 2, np.abs(z - t) - 0.5),
+    "sigmoid_cross_entropy": lambda z, t: -t * np.log(1 / (1 + np.exp(-z))) - (1 - t) * np.log(1 / (1 + np.exp(z))),
+    "softmax_soft_cross_entropy": lambda z, t: -t * np.log(np.exp(z) / np.exp(z).sum(axis=-1, keepdims=True)),
+}
+
+
+@pytest.mark.parametrize("name", sorted(FORMULAS))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_losses_of_elements_are_their_formulas(name, shape):
+    z, targets = problem(name, shape)
+    weights, shares = np.linspace(0.5, 2, shape[-1]), np.random.default_rng(2).random(len(z))
+    parts = FORMULAS[name](z, targets) * weights * shares.reshape(-1, *[1] * (len(shape) - 1))
+    _, loss, _ = LOSSES[name].forward(z, targets, weights=weights, shares=shares, workspace=Workspace())
+    assert loss == pytest.approx(parts.sum())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_extreme_values_before_a_sigmoid(dtype):
+    z, workspace = np.array([[1e4], [-1e4], [1e4]], dtype), Workspace()
+    targets = np.array([[1], [0], [0]], dtype)
+    scores, loss, saved = LOSSES["sigmoid_cross_entropy"].forward(z, targets, workspace=workspace)
+    np.testing.assert_array_equal(scores, [[1], [0], [1]])
+    assert loss == pytest.approx(1e4 / 3)
+    d_z = LOSSES["sigmoid_cross_entropy"].backward(saved, workspace=workspace)
+    np.testing.assert_allclose(d_z, [[0], [0], [1 / 3]], atol=1e-7)

@@ -331,7 +331,8 @@ def test_function_layers_are_differentiated_twice():
     "call, error, text",
     [
         (lambda: dlnetwork([featureInputLayer(2), regressionLayer]), NetworkError, "without output.*regressionLayer"),
-        (lambda: dlnetwork([imageInputLayer([4, 4, 1]), reluLayer]), NetworkError, "Mean for .*'zerocenter'"),
+        (lambda: forward(dlnetwork([imageInputLayer([4, 4, 1]), reluLayer]), images(4, 4, 1, 2)), NetworkError,
+         "Mean for .*'zerocenter'"),
         (lambda: forward(small(), np.ones((8, 8, 1, 2))), DataError, "forward: imageinput: needs a formatted dlarray"),
         (lambda: forward(small(), images(7, 8, 1, 2)), DataError, "8.S. x 8.S. x 1.C.*7.S. x 8.S."),
         (lambda: forward(small()), DataError, "forward: needs one array for each of the inputs imageinput"),

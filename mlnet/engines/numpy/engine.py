@@ -20,6 +20,7 @@ from mlnet.engines.numpy import (
     custom_loss,
     dice_loss,
     dropout,
+    element_loss,
     embedding,
     focal_loss,
     group_normalization,
@@ -104,11 +105,15 @@ def _pairs() -> dict[str, Operation]:
 
 _OPERATIONS: Mapping[str, Operation] = _pairs()
 _LOSSES: Mapping[str, Loss] = {
-    "generalized_dice": Loss(dice_loss.generalized_dice, dice_loss.generalized_dice_backward),
-    "softmax_focal": Loss(focal_loss.softmax_focal, focal_loss.softmax_focal_backward),
-    "softmax_cross_entropy": Loss(loss.softmax_cross_entropy, loss.softmax_cross_entropy_backward),
-    "custom_loss": Loss(custom_loss.custom_loss, custom_loss.custom_loss_backward),
-    "half_mean_squared_error": Loss(loss.half_mean_squared_error, loss.half_mean_squared_error_backward),
+    name: Loss(getattr(module, name), getattr(module, f"{name}_backward"))
+    for module, names in (
+        (custom_loss, "custom_loss"),
+        (dice_loss, "generalized_dice"),
+        (element_loss, "absolute_error huber_error sigmoid_cross_entropy softmax_soft_cross_entropy"),
+        (focal_loss, "softmax_focal"),
+        (loss, "softmax_cross_entropy half_mean_squared_error"),
+    )
+    for name in names.split()
 }
 
 
