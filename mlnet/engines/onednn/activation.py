@@ -25,7 +25,6 @@ FUNCTIONS = {
     "clipped_relu": _Function(c.ELTWISE_CLIP, False, (0.0, "ceiling")),
     "elu": _Function(c.ELTWISE_ELU, False, ("alpha", 0.0)),
     "tanh": _Function(c.ELTWISE_TANH_BY_OUTPUT, True, (0.0, 0.0)),
-    "softplus": _Function(c.ELTWISE_SOFTPLUS, False, (1.0, 0.0)),
     "swish": _Function(c.ELTWISE_SWISH, False, (1.0, 0.0)),
     "gelu": _Function(c.ELTWISE_GELU, False, (0.0, 0.0)),
     "sigmoid": _Function(c.ELTWISE_LOGISTIC_BY_OUTPUT, True, (0.0, 0.0)),
