@@ -16,15 +16,20 @@ from mlnet.errors import OptionError
 from mlnet.layers.base import Layer, Learnable, Size, dims
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.layers.output import OutputLayer
 from mlnet.layers.unknown import UnknownSizeError, is_known
 from mlnet.network.dlnetwork import dlnetwork
+from mlnet.network.layer_graph import layerGraph
+from mlnet.network.open_ends import EndLayer, open_ends
 from mlnet.network.resolve import Sizes, several_outputs
 from mlnet.network.wiring import Wiring, wiring_of
 from mlnet.options import Declared, Option, Shown, Table, to_page
 from mlnet.rules import choice
 from mlnet.table import DataTable
 
-_OPEN_ENDS = ("Missing input layer", "Missing output layer", "nothing feeds", "nothing uses")
+_OPEN_INPUTS = ("Missing input layer", "nothing feeds")
+_OPEN_ENDS = (*_OPEN_INPUTS, "Missing output layer", "nothing uses")
+_ENDED = "{}: needs to be left out, as a dlnetwork has no output layers. Use removeLayers: the loss is a function."
 
 
 class NetworkAnalysis(Shown):
@@ -40,21 +45,27 @@ class NetworkAnalysis(Shown):
     is about. ``learnables`` is the column LearnableProperties with what is frozen marked.
     """
 
-    def __init__(self, layers: Any, *, is_open: bool = False, for_training: bool = False) -> None:
+    def __init__(self, layers: Any, *, is_open: bool = False, for_training: bool = False, helpers: int = 0) -> None:
         wiring, mistakes = wiring_of(layers)
+        shown = len(wiring.layers) - helpers  # those at the end stand for the open ends of a dlnetwork
+        has_open_inputs = is_open and any(phrase in each for phrase in _OPEN_INPUTS for each in mistakes)
         if for_training:
             mistakes += several_outputs(wiring)
         if is_open:  # a dlnetwork: what nothing feeds or uses are its inputs and outputs
             mistakes = [each for each in mistakes if not any(phrase in each for phrase in _OPEN_ENDS)]
+            mistakes += [_ENDED.format(wiring.where(index)) for index in wiring.order() if _is_output(wiring, index)]
         sized = Sizes(wiring)
-        self.Mistakes: list[str] = [*mistakes, *sized.mistakes] or sized.open_sizes()
+        self.Mistakes: list[str] = [*mistakes, *sized.mistakes] or ([] if has_open_inputs else sized.open_sizes())
         self.marks = [_rows_of(mistake, wiring) for mistake in self.Mistakes]
         self.wires = [
-            (source.layer, index) for index, row in enumerate(wiring.sources) for source in row if source is not None
+            (source.layer, index)
+            for index, row in enumerate(wiring.sources[:shown])
+            for source in row
+            if source is not None and source.layer < shown
         ]
         self.learnables: list[str] = []
         rows = []
-        for index, layer in enumerate(wiring.layers):
+        for index, layer in enumerate(wiring.layers[:shown]):
             known = sized.known(index)
             if isinstance(layer, CustomLayer):
                 layer = sized.layers.get(index, layer)  # with the parameters that its class has initialized
@@ -120,13 +131,18 @@ class _AnalyzeOptions(Declared):
     )
 
 
-def analyzeNetwork(layers: Any, *args: Any, **kwargs: Any) -> NetworkAnalysis:
+def analyzeNetwork(layers: Any, *X: Any, **options: Any) -> NetworkAnalysis:  # noqa: N803
     """Return every layer with its sizes and parameters, and every mistake of a network.
+
+    ``analyzeNetwork(net, X1, ..., TargetUsage=...)``
 
     Parameters
     ----------
     layers : LayerArray, list of layers, LayerGraph, trained network or dlnetwork
         No data are needed, and nothing is computed.
+    *X : dlarray or networkDataLayout, optional
+        Examples of formatted data for the inputs of a dlnetwork that nothing feeds, in the order of InputNames; only
+        their sizes are used. Without them, sizes behind these inputs are not known.
     TargetUsage : 'auto', 'trainNetwork', 'dlnetwork' or 'inference-only', default 'auto'
         What the network is for: 'trainNetwork' needs a single output layer, 'dlnetwork' neither input nor output
         layers; 'auto' goes by the kind of ``layers``.
@@ -140,6 +156,8 @@ def analyzeNetwork(layers: Any, *args: Any, **kwargs: Any) -> NetworkAnalysis:
     ------
     OptionError
         Where an element is not a layer.
+    DataError
+        Where there is not one example for each input, or one is not formatted.
 
     Examples
     --------
@@ -152,10 +170,22 @@ def analyzeNetwork(layers: Any, *args: Any, **kwargs: Any) -> NetworkAnalysis:
         2   fc                 Fully Connected     3(C) x 1(B)   Weights 3x4, Bias 3x1
         3   regressionoutput   Regression Output   3(C) x 1(B)
     """
-    usage = _AnalyzeOptions(*args, **kwargs).TargetUsage
+    count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
+    usage = _AnalyzeOptions(*X[count:], **options).TargetUsage
     graph = layers.to_graph() if hasattr(layers, "to_graph") else layers
-    is_open = usage == "dlnetwork" or (usage == "auto" and isinstance(layers, dlnetwork))
+    is_open = usage == "dlnetwork" or (usage == "auto" and (isinstance(layers, dlnetwork) or count > 0))
+    if count and is_open:
+        ends = open_ends(layerGraph(graph))
+        closed = ends.closed(ends.example_sizes(X[:count], "analyzeNetwork"))
+        return NetworkAnalysis(closed, is_open=True, helpers=len(closed.Layers) - len(ends.graph.Layers))
+    if count:
+        raise OptionError(f"analyzeNetwork: examples of inputs are for TargetUsage='dlnetwork', but it is '{usage}'.")
     return NetworkAnalysis(graph, is_open=is_open, for_training=usage == "trainNetwork")
+
+
+def _is_output(wiring: Wiring, index: int) -> bool:
+    layer = wiring.layers[index]
+    return isinstance(layer, OutputLayer) and not isinstance(layer, EndLayer)
 
 
 def _umask() -> int:

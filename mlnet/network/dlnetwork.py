@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from mlnet.autodiff.array import dlarray, wrap
 from mlnet.autodiff.containers import NestedNetwork
 from mlnet.engines.program import Key, Program
 from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
-from mlnet.functional.batches import Batch, batch_of, size_of
+from mlnet.functional.batches import Batch, batch_of
 from mlnet.functional.programs import TracedRun
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.custom import Layer as CustomLayer
@@ -202,6 +202,18 @@ class dlnetwork(NestedNetwork, Shown):
         layer = self._ends.graph.layer(key[0], "dlnetwork")
         return layer.factors(layer.learnable(key[1]))
 
+    def with_option(self, name: str, option: str, value: Any) -> dlnetwork:
+        """Return a copy in which an option of the layer ``name`` has another value."""
+
+        def changed(layers: Iterable[Layer]) -> list[Layer]:
+            return [each.replaced(**{option: value}) if each.Name == name else each for each in layers]
+
+        net = self._copy()
+        net._ends = open_ends(LayerGraph(changed(self._ends.graph.Layers), self._ends.graph.wires))
+        if self._network is not None:
+            net._network = self._network.with_layers(changed(self._network.layers))
+        return net
+
     def with_graph(self, graph: LayerGraph) -> dlnetwork:
         """Return a network of changed layers, not initialized; set values are kept."""
         return dlnetwork(graph, Initialize=False)
@@ -278,11 +290,7 @@ class dlnetwork(NestedNetwork, Shown):
 
     def _initialize(self, examples: Sequence[Any]) -> None:
         ends = self._ends
-        if len(examples) not in ((len(ends.inputs), len(ends.input_names)) if ends.inputs else (0, len(ends.layers))):
-            needed = f"an example of each of the {len(ends.input_names)} inputs {', '.join(ends.input_names)}"
-            raise DataError(message("initialize", needed, f"{len(examples)}", "Give formatted dlarrays."))
-        sizes = [size_of(each, "initialize") for each in (examples[-len(ends.inputs) :] if ends.inputs else ())]
-        network = resolve(ends.closed(sizes))
+        network = resolve(ends.closed(ends.example_sizes(examples, "initialize")))
         if network.outline is not None:
             raise NetworkError("dlnetwork: needs layers without networkLayer. Put its layers into the network itself.")
         generator = spawn_generators().initialization

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from mlnet.errors import NetworkError
+from mlnet.errors import DataError, NetworkError, message
+from mlnet.functional.batches import size_of
 from mlnet.layers.base import Layer, Size, layer_table
 from mlnet.layers.general_input import inputLayer
 from mlnet.layers.input import InputLayer
@@ -50,6 +52,19 @@ class OpenEnds:
     def output_names(self) -> list[str]:
         """Names of the open outputs."""
         return [_text(port, self._layer(port).outputs) for port in self.outputs]
+
+    def example_sizes(self, examples: Sequence[Any], where: str) -> list[Size]:
+        """Return the sizes of the open inputs by examples of them, or of these and of the input layers before them.
+
+        Raises
+        ------
+        DataError
+            Where there is not one for each, or one is not formatted.
+        """
+        if len(examples) not in ((len(self.inputs), len(self.input_names)) if self.inputs else (0, len(self.layers))):
+            needed = f"an example of each of the {len(self.input_names)} inputs {', '.join(self.input_names)}"
+            raise DataError(message(where, needed, f"{len(examples)}", "Give formatted dlarrays."))
+        return [size_of(each, where) for each in (examples[-len(self.inputs) :] if self.inputs else ())]
 
     def closed(self, sizes: Sequence[Size]) -> LayerGraph:
         """Return the graph with a helper at each open end; ``sizes`` are those of the open inputs."""

@@ -7,7 +7,9 @@ import pytest
 
 from mlnet import (
     DAGNetwork,
+    DataError,
     NetworkError,
+    OptionError,
     SeriesNetwork,
     additionLayer,
     addLayers,
@@ -16,11 +18,15 @@ from mlnet import (
     batchNormalizationLayer,
     classificationLayer,
     connectLayers,
+    dlarray,
+    dlnetwork,
     featureInputLayer,
     fullyConnectedLayer,
     layerGraph,
+    networkDataLayout,
     predict,
     regressionLayer,
+    reluLayer,
     rng,
     softmaxLayer,
     trainingOptions,
@@ -119,3 +125,34 @@ def test_data_that_do_not_fit_the_inputs(given, text):
     with pytest.raises(Exception, match=text) as caught:
         assembleNetwork(two_by_two()).predict(given)
     assert type(caught.value).__name__ == "DataError"
+
+
+def test_examples_give_the_sizes_of_open_inputs_without_initializing():
+    graph = connectLayers(
+        addLayers(layerGraph([fullyConnectedLayer(3, Name="a"), additionLayer(2, Name="add")]), reluLayer(Name="b")),
+        "b",
+        "add/in2",
+    )
+    net = dlnetwork(graph, Initialize=False)
+    unknown = analyzeNetwork(net)
+    assert unknown.Mistakes == [] and unknown.LayerInfo.Activations[0] != "3(C) x 1(B)"
+    layouts = [dlarray(np.zeros((5, 2)), "CB"), networkDataLayout([3, np.nan], "CB")]
+    for found in (analyzeNetwork(net, *layouts), analyzeNetwork(graph, *layouts, "TargetUsage", "dlnetwork")):
+        assert found.Mistakes == [] and found.LayerInfo.Name == ["a", "add", "b"]
+        assert found.LayerInfo.Activations == ["3(C) x 1(B)"] * 3
+        assert found.LayerInfo.LearnableProperties[0] == "Weights 3x5, Bias 3x1"
+        assert sorted(found.wires) == [(0, 1), (2, 1)] and "input of" not in found.to_html()
+    assert not net.Initialized
+    wrong = analyzeNetwork(net, layouts[0], networkDataLayout([4, np.nan], "CB"))
+    assert len(wrong.Mistakes) == 1 and "'add' (Addition)" in wrong.Mistakes[0] and wrong.marks == [[1]]
+    with pytest.raises(DataError, match="analyzeNetwork: needs an example of each of the 2 inputs a, b, but got 1"):
+        analyzeNetwork(net, layouts[0])
+    with pytest.raises(OptionError, match="examples of inputs are for TargetUsage='dlnetwork'"):
+        analyzeNetwork(net, *layouts, TargetUsage="trainNetwork")
+
+
+def test_a_dlnetwork_has_open_inputs_but_no_output_layers():
+    layers = [featureInputLayer(2), additionLayer(2), fullyConnectedLayer(2), softmaxLayer, classificationLayer]
+    found = analyzeNetwork(layers, TargetUsage="dlnetwork").Mistakes
+    assert len(found) == 1 and found[0].startswith("Layer 5 (Classification Output): needs to be left out")
+    assert analyzeNetwork(layers[:-1], TargetUsage="dlnetwork").Mistakes == []

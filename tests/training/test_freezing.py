@@ -5,6 +5,8 @@ import pytest
 
 from mlnet import (
     LayerArray,
+    OptionError,
+    UnknownNameError,
     additionLayer,
     addLayers,
     analyzeNetwork,
@@ -12,7 +14,11 @@ from mlnet import (
     classificationLayer,
     connectLayers,
     convolution2dLayer,
+    dlnetwork,
+    featureInputLayer,
     fullyConnectedLayer,
+    getL2Factor,
+    getLearnRateFactor,
     imageInputLayer,
     layerGraph,
     lstmLayer,
@@ -22,6 +28,8 @@ from mlnet import (
     replaceLayer,
     rng,
     sequenceInputLayer,
+    setL2Factor,
+    setLearnRateFactor,
     softmaxLayer,
     trainingOptions,
     trainNetwork,
@@ -188,3 +196,21 @@ def test_analysis_of_gates_that_are_frozen():
     analysis = analyzeNetwork([sequenceInputLayer(2), lstm, fullyConnectedLayer(1), regressionLayer()])
     assert analysis.learnables[1] == "InputWeights 12x2 (partly frozen), RecurrentWeights 12x3, Bias 12x1 (frozen)"
     assert analysis.LayerInfo.NumFrozen == [0, 12 + 12, 0, 0]
+
+
+@pytest.mark.parametrize("initialize", [True, False])
+def test_factors_of_a_dlnetwork(initialize):
+    net = dlnetwork([featureInputLayer(2), fullyConnectedLayer(3, Name="fc")], Initialize=initialize)
+    frozen = setLearnRateFactor(setL2Factor(net, "fc/Bias", 3), "fc", "Weights", 0)
+    assert getLearnRateFactor(frozen, "fc/Weights") == 0 and getL2Factor(frozen, "fc", "Bias") == 3
+    assert frozen.factors_of(("fc", "Weights")) == [(0, 1)] and frozen.Initialized == initialize
+    assert frozen.Layers[1].WeightLearnRateFactor == 0 and analyzeNetwork(frozen).TotalFrozen == 6
+    assert getLearnRateFactor(net, "fc/Weights") == 1 and net.Layers[1].BiasL2Factor == 0
+    if initialize:
+        np.testing.assert_array_equal(frozen.Learnables.Value[0].extractdata(), net.Learnables.Value[0].extractdata())
+    with pytest.raises(UnknownNameError, match="there is no layer 'fd'"):
+        setLearnRateFactor(net, "fd", "Weights", 0)
+    with pytest.raises(OptionError, match=r"setLearnRateFactor\(net, 'layer/parameter', ...\), but got 'Weights'"):
+        setLearnRateFactor(net, "Weights", 0)
+    with pytest.raises(OptionError, match="WeightLearnRateFactor: needs a number of at least 0, but got -1"):
+        setLearnRateFactor(net, "fc/Weights", -1)
