@@ -106,8 +106,11 @@ class Table:
         """Tell whether ``rest`` starts with the name of a pair, perhaps misspelt, instead of a value of ``option``."""
         if not isinstance(rest[0], str):
             return False
-        is_known = rest[0].lower() in self._by_lower_case
-        return is_known or (len(rest) % 2 == 0 and not option.rule.takes(rest[0]))
+        if rest[0].lower() in self._by_lower_case:
+            return True
+        if len(rest) % 2 or option.rule.takes(rest[0]):
+            return False
+        return option.argument is not Argument.REQUIRED or bool(suggestion(rest[0], self.arguments))
 
     def _pairs(self, where: str, rest: list[Any]) -> Iterator[tuple[str, Any]]:
         while rest:

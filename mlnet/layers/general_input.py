@@ -23,7 +23,7 @@ def _size(value: Any) -> Any:
     except (TypeError, ValueError):
         raise Refused from None
     known = sizes[~np.isnan(sizes)]
-    if not sizes.size or (known < 1).any() or (known != np.floor(known)).any():
+    if not sizes.size or not np.isfinite(known).all() or (known < 1).any() or (known != np.floor(known)).any():
         raise Refused
     return read_only(sizes, float)
 
@@ -54,7 +54,7 @@ class InputLayer(input.InputLayer):
         Option(
             "InputSize",
             None,
-            Rule(_NEEDED, _size, (0, -1, 1.5, "x", None, [], [2, 0], [[1, 2], [3, 4]])),
+            Rule(_NEEDED, _size, (0, -1, 1.5, "x", None, [], [2, 0], [2, np.inf], [[1, 2], [3, 4]])),
             "Size along each dimension of InputFormat; NaN for B and T.",
             Group.PLAIN,
             Argument.REQUIRED,

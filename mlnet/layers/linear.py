@@ -50,6 +50,7 @@ class FullyConnectedLayer(ReparameterizedLayer):
 
     def check(self) -> None:
         """Refuse parameters that do not have one row for each output."""
+        super().check()
         for name in ("Weights", "Bias", "WeightLength"):
             value = getattr(self, name)
             # for one output [1, 2, 3] is a row of weights

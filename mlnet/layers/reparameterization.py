@@ -69,6 +69,15 @@ class ReparameterizedLayer(Layer):
         """The learnable parameters; WeightLength is one with 'weight-normalization' only."""
         return (*self.weights_and_bias, self.length) if _is_normalized(self) else self.weights_and_bias
 
+    def check(self) -> None:
+        """Refuse lengths that nothing would use."""
+        super().check()
+        if self.WeightLength.size and not _is_normalized(self):
+            raise OptionError(
+                f"{self.where()}: WeightLength needs WeightReparameterization 'weight-normalization', but that is "
+                f"'{self.WeightReparameterization}'. Give both, or WeightLength=[]."
+            )
+
     def fan_in_axes(self) -> tuple[int, ...]:
         """Return the axes of Weights along which a filter lies; the others number the filters."""
         raise NotImplementedError

@@ -133,7 +133,7 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "Weights": _ARRAY,
     "Bias": _ARRAY,
     "WeightReparameterization": [("Weight-N", "weight-normalization"), ("none", "none")],
-    "WeightLength": _ARRAY,
+    "WeightLength": [([], np.zeros((0, 0))), (None, np.zeros((0, 0)))],  # others need WeightReparameterization
     "Scale": _ARRAY,
     "Offset": _ARRAY,
     "TrainedMean": _ARRAY,
@@ -261,7 +261,6 @@ _BY_LAYER: dict[tuple[str, str], list[tuple[Any, Any]]] = {
     ("permuteLayer", "OperationDimension"): [("Spatial", "spatial-channel")],
     ("fullyConnectedLayer", "Weights"): [(np.ones((10, 4)), np.ones((10, 4))), ([], np.zeros((0, 0)))],
     ("fullyConnectedLayer", "Bias"): [(np.ones(10, np.float32), np.ones(10)), (np.ones((10, 1)), np.ones((10, 1)))],
-    ("fullyConnectedLayer", "WeightLength"): [(np.ones(10), np.ones(10)), (np.ones((10, 1)), np.ones((10, 1)))],
     ("fullyConnectedLayer", "InputSize"): [*_WHOLE, ("AUTO", "auto")],
     ("averagePooling2dLayer", "PaddingValue"): [(0, 0), ("Mean", "mean"), (np.uint8(0), 0)],
     ("leakyReluLayer", "Scale"): _NUMBER,

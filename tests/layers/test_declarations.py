@@ -300,7 +300,7 @@ def test_factor_functions_refuse_what_is_no_parameter_and_no_layer(function):
         call(fullyConnectedLayer(1), 5, *more)
     with pytest.raises(UnknownNameError, match="There are none"):
         call(reluLayer(), "Weights", *more)
-    with pytest.raises(OptionError, match=f"^{function}: needs a layer or a layer graph, but got 'fc'"):
+    with pytest.raises(OptionError, match=f"^{function}: needs a layer, a layer graph or a dlnetwork, but got 'fc'"):
         call("fc", "Weights", *more)
 
 
@@ -310,8 +310,8 @@ def test_the_page_of_batch_normalization():
     assert (layer.OffsetInitializer, layer.ScaleInitializer) == ("zeros", "ones")
     assert layer.ScaleLearnRateFactor == layer.OffsetLearnRateFactor == layer.ScaleL2Factor == layer.OffsetL2Factor == 1
     assert layer.TrainedMean.size == layer.TrainedVariance.size == layer.Offset.size == layer.Scale.size == 0
-    with pytest.raises(OptionError, match="Epsilon: needs a number of at least 1e-05, but got 1e-06"):
-        layer.Epsilon = 1e-6
+    with pytest.raises(OptionError, match="Epsilon: needs a number above 0, but got 0"):
+        layer.Epsilon = 0
     with pytest.raises(OptionError, match="TrainedVariance"):
         layer.TrainedVariance = [-1.0]
 
@@ -338,3 +338,22 @@ def test_fully_connected_parameters_have_a_row_for_each_output(given):
 
 def test_tab_completion_shows_the_properties():
     assert dir(batchNormalizationLayer()) == sorted(batchNormalizationLayer().table.entries)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: mlnet.convolution2dLayer("3", 8), "convolution2dLayer: FilterSize: needs .* but got '3'"),
+        (lambda: mlnet.convolution2dLayer(3, "8"), "convolution2dLayer: NumFilters: needs .* but got '8'"),
+        (lambda: mlnet.lstmLayer("a", "Name", "x"), "lstmLayer: NumHiddenUnits: needs a positive integer, but got 'a'"),
+        (lambda: mlnet.convolution2dLayer("FilterSise", 3, "NumFilters", 8), "Did you mean 'FilterSize'"),
+        (lambda: mlnet.convolution2dLayer(3, "Paddin", 1), "'Paddin' could be Padding or PaddingValue"),
+    ],
+)
+def test_a_text_in_the_place_of_a_required_argument_is_its_value_or_a_misspelt_name(call, text):
+    with pytest.raises((OptionError, UnknownNameError), match=text):
+        call()
+
+
+def test_batch_normalization_takes_every_positive_epsilon():
+    assert mlnet.batchNormalizationLayer(Epsilon=1e-8).Epsilon == 1e-8

@@ -217,6 +217,19 @@ def test_a_single_weight_cannot_be_standardized(layer):
 def test_lengths_that_do_not_fit():
     with pytest.raises(NetworkError, match="WeightLength of size 1x1x5, but got WeightLength of size 3x1"):
         network(make("conv2d", NORMALIZED, WeightLength=[1, 2, 3]), IMAGES)
-    network(make("conv2d", "none", WeightLength=[1, 2, 3]), IMAGES)  # not used
     with pytest.raises(OptionError, match=r"WeightLength: needs 5 rows \(OutputSize\), but got 3"):
-        fullyConnectedLayer(5, WeightLength=[1, 2, 3])
+        fullyConnectedLayer(5, WeightReparameterization=NORMALIZED, WeightLength=[1, 2, 3])
+
+
+@pytest.mark.parametrize("constructor, size", [(fullyConnectedLayer, (2,)), (convolution2dLayer, (3, 2))])
+@pytest.mark.parametrize("kind", ["none", STANDARDIZED])
+def test_lengths_that_nothing_would_use_are_refused(constructor, size, kind):
+    text = f"WeightLength needs WeightReparameterization 'weight-normalization', but that is '{kind}'"
+    with pytest.raises(OptionError, match=text):
+        constructor(*size, WeightReparameterization=kind, WeightLength=[1, 2])
+    layer = constructor(*size, WeightReparameterization=NORMALIZED, WeightLength=[1, 2])
+    with pytest.raises(OptionError, match=text):
+        layer.WeightReparameterization = kind
+    assert layer.WeightLength.tolist() == [1.0, 2.0]
+    layer.WeightLength = []
+    layer.WeightReparameterization = kind
