@@ -150,7 +150,9 @@ def numeric_array(data: Any, where: str, needed: str, kinds: str) -> np.ndarray:
     try:
         array = np.asarray(data)
     except ValueError:
-        raise DataError(f"{where}: needs {needed}, but got a list of uneven lists.") from None
+        arrays = all(isinstance(each, np.ndarray) for each in data)
+        came = "arrays of different sizes" if arrays else "uneven lists"
+        raise DataError(f"{where}: needs {needed}, but got a list of {came}.") from None
     if array.dtype.kind not in kinds:
         raise DataError(f"{where}: needs {needed}, but got {describe(data)}.")
     return array

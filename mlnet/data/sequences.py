@@ -268,11 +268,26 @@ def _fix(shape: tuple[int, ...], expected: tuple[int, ...], is_single: bool) -> 
     """Return, after a blank, what makes sequences of an array of another ``shape``; '' where nothing is likely."""
     if len(shape) == 2 and shape[1:] == expected:
         return " Features and time are exchanged: transpose it."
+    if len(expected) > 1:
+        return _image_fix(shape, expected)
     if len(shape) != 3 or len(expected) != 1 or not is_single:
         return ""
     forms = ("[X[:, :, n] for n in range(X.shape[2])]", "list(X)", "[each.T for each in X]")
     found = [form for form, length in zip(forms, shape, strict=True) if length == expected[0]]
     return f" Give a list with one array for each sequence: {' or '.join(found)}." if found else ""
+
+
+def _image_fix(shape: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Return, after a blank, what makes image sequences of an array of another ``shape``."""
+    for axis in range(len(shape) - 1):
+        rest = (*shape[:axis], *shape[axis + 1 :])
+        if rest == expected:
+            return f" Time needs to be the last dimension: numpy.moveaxis(X, {axis}, -1)."
+        if (*rest, 1) == expected:
+            return f" Time needs to be the last dimension: numpy.moveaxis(X, {axis}, -1)[..., None, :]."
+    if (*shape[:-1], 1) == expected:
+        return " The dimension of the channels is missing: X[..., None, :]."
+    return ""
 
 
 def _packed(arrays: Sequence[np.ndarray], steps: Steps, index: Index) -> np.ndarray:
@@ -298,7 +313,10 @@ def _as_list(given: Any, steps: Steps, where: str) -> Sequence[Any]:
     if count == 1 and not (isinstance(given, (list, tuple)) and len(given) == 1):
         return [given]
     if not isinstance(given, (list, tuple)) and not _is_object_array(given):
-        raise DataError(f"{where}: needs a list with an entry for each of the {count} sequences, but got an array.")
+        fix = " For one target per sequence use OutputMode='last'." if np.shape(given)[:1] == (count,) else ""
+        raise DataError(
+            f"{where}: needs a list with an entry for each of the {count} sequences, but got an array.{fix}"
+        )
     if len(given) != count:
         raise DataError(f"{where}: needs {count} entries, one for each sequence of X, but got {len(given)}.")
     return given

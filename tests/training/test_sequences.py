@@ -200,7 +200,8 @@ Y = [each[:1] for each in X]
         ([], [], "at least one sequence"),
         (X, Y[:-1], "8 entries, one for each sequence of X, but got 7"),
         (X, [*Y[:-1], Y[0]], "sequence 8: needs 8 time steps, as X has, but got 5"),
-        (X, np.zeros((8, 1)), "needs a list with an entry for each of the 8 sequences"),
+        (X, np.zeros((8, 1)), "needs a list with an entry for each of the 8 sequences, .* use OutputMode='last'"),
+        (X, np.zeros((7, 1)), r"needs a list with an entry for each of the 8 sequences, but got an array\.$"),
         ([each + 1j for each in X], Y, "sequence 1: needs real numbers"),
     ],
 )
@@ -244,6 +245,22 @@ def test_image_sequences_run_frame_by_frame():
     alone = net.predict([each[..., :1] for each in x])
     for each, first in zip(net.predict(x), alone, strict=True):
         np.testing.assert_allclose(each[..., :1], first, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((6, 5, 4, 1), r"needs size 6x5x1 x time steps, but got 6x5x4x1\. Time needs .* last .*moveaxis\(X, 2, -1\)\."),
+        ((4, 6, 5, 1), r"Time needs to be the last dimension: numpy.moveaxis\(X, 0, -1\)\."),
+        ((4, 6, 5), r"numpy.moveaxis\(X, 0, -1\)\[\.\.\., None, :\]"),
+        ((6, 5, 4), r"The dimension of the channels is missing: X\[\.\.\., None, :\]"),
+        ((6, 6, 1, 4), r"but got 6x6x1x4\.$"),
+    ],
+)
+def test_image_sequences_of_another_orientation(shape, text):
+    layers = [sequenceInputLayer([6, 5, 1]), fullyConnectedLayer(1), regressionLayer()]
+    with pytest.raises(DataError, match=text):
+        trainNetwork([np.zeros(shape)] * 2, [np.zeros((1, 4))] * 2, layers, options())
 
 
 SLOW = options(MaxEpochs=1, InitialLearnRate=1e-8)
