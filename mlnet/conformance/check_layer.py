@@ -73,7 +73,7 @@ class _CheckOptions(Declared):
     )
 
 
-def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> Any:
+def checkLayer(layer: Any, validInputSize: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> Any:
     """Check that a layer works as layers have to, and print a report.
 
     The checks: outputs have the sizes that the layer declares, also for few observations and for other sizes; gradients
@@ -127,6 +127,8 @@ def checkLayer(layer: Layer, validInputSize: Any, *args: Any, nargout: int = 0, 
     """
     if nargout not in (0, 1) or isinstance(nargout, bool):
         raise OptionError(f"checkLayer: nargout needs to be 0 or 1, but is {nargout!r}.")
+    if hasattr(layer, "constructs"):  # a constructor without parentheses
+        return checkLayer(layer(), validInputSize, *args, nargout=nargout, **kwargs)
     if not isinstance(layer, Layer):
         raise OptionError(message("checkLayer: layer", "a layer", describe(layer)))
     report = _report(layer, _CheckOptions(validInputSize, *args, **kwargs))

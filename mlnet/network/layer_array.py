@@ -122,6 +122,11 @@ class LayerArray(Shown, MutableSequence[Layer]):
         """Append a copy of a layer, or of several."""
         self.extend(value)
 
+    @property
+    def Layers(self) -> LayerArray:  # noqa: N802
+        """A copy of the array, so that what takes the Layers of a network runs with a layer array as well."""
+        return self.copy()
+
     def __add__(self, other: Any) -> LayerArray:
         return LayerArray([self, other])
 

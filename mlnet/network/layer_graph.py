@@ -256,7 +256,10 @@ def removeLayers(lgraph: LayerGraph, layerNames: str | Sequence[str]) -> LayerGr
         Where there is no such layer.
     """
     graph = _graph("removeLayers", lgraph)
-    gone = dict.fromkeys([layerNames] if isinstance(layerNames, str) else layerNames)
+    given = [layerNames] if isinstance(layerNames, str) else layerNames
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise OptionError(f"removeLayers: needs the names of layers, but got {describe(layerNames)}.")
+    gone = dict.fromkeys(given)
     names = [layer.Name for layer in graph._layers]
     unknown = [name for name in gone if name not in names]
     if unknown:

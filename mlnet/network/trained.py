@@ -84,6 +84,9 @@ class TrainedNetwork(Shown):
     """Base of the trained networks: layers with all parameters."""
 
     def __init__(self, network: Resolved) -> None:
+        if not isinstance(network, Resolved):
+            fix = "Use trainNetwork, or assembleNetwork where the layers have their parameters."
+            raise OptionError(f"{type(self).__name__}: cannot be made of {describe(network)}. {fix}")
         self._network = network
 
     @property

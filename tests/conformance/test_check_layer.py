@@ -119,6 +119,11 @@ def test_sizes_and_formats(layer, size, options, listed):
     assert not len(report.Failed) and not len(report.Incomplete)
 
 
+def test_a_constructor_may_stand_without_parentheses(capsys):
+    checkLayer(reluLayer, [4])
+    assert "Running checkLayer: ReLULayer, 4" in capsys.readouterr().out
+
+
 def test_options_may_be_pairs():
     assert not len(checkLayer(reluLayer(), [4, 3, 2], "ObservationDimension", 4, nargout=1).Failed)
 

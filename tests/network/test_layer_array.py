@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mlnet import (
+    DAGNetwork,
     LayerArray,
     OptionError,
     SeriesNetwork,
@@ -177,3 +178,17 @@ def test_layers_several_times():
     assert len(array) == len(3 * block) == 6 and len(block) == 2 and len(block * 0) == 0
     array[0].Name = "first"
     assert [layer.Name for layer in array] == ["first", "", "", "", "", ""], "These are copies."
+
+
+def test_layers_of_an_array_are_a_copy_of_it():
+    net = LayerArray([featureInputLayer(2), fullyConnectedLayer(1), regressionLayer])
+    assert kinds(LayerArray([net.Layers[:-1], regressionLayer])) == "FFR"
+    layers = net.Layers
+    layers[1].OutputSize = 5
+    assert net[1].OutputSize == 1
+
+
+@pytest.mark.parametrize("kind", [SeriesNetwork, DAGNetwork])
+def test_trained_networks_are_not_made_of_layers(kind):
+    with pytest.raises(OptionError, match=rf"{kind.__name__}: cannot be made of .*Use trainNetwork"):
+        kind(LayerArray([featureInputLayer(2)]))

@@ -323,3 +323,9 @@ def test_forms_of_the_functions():
         layerGraph([reluLayer(Name="a"), reluLayer(Name="a")])
     with pytest.raises(NetworkError, match="replaceLayer: layer names need to be unique"):
         layerGraph([reluLayer(Name="a"), reluLayer(Name="b")]).replaceLayer("b", reluLayer(Name="a"))
+
+
+@pytest.mark.parametrize("names", [3, None, [1], ["a", None]])
+def test_layers_to_remove_are_named(names):
+    with pytest.raises(OptionError, match="removeLayers: needs the names of layers, but got"):
+        removeLayers(layerGraph(reluLayer(Name="a")), names)
