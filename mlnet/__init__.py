@@ -158,6 +158,9 @@ _NAMES_OF = {
 _FROM_PYTHON = ("next",)
 """MATLAB's functions that Python has under the same name: reachable as ``mlnet.next``, but not imported by ``*``."""
 
+_ON_REQUEST = dict.fromkeys(("NetworkClassifier", "NetworkRegressor"), "interop.estimators")
+"""Names whose module needs an optional package: reachable by their names, but not imported by ``*``."""
+
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names.split()}
 
 __all__ = sorted([*_MODULE_OF, "__version__"])
@@ -167,8 +170,10 @@ def __getattr__(name: str) -> _Any:
     """Return a public name after loading its module."""
     if name in _FROM_PYTHON:
         return getattr(_builtins, name)
+    if name in _ON_REQUEST:
+        return getattr(_importlib.import_module(f"mlnet.{_ON_REQUEST[name]}"), name)
     if name not in _MODULE_OF:
-        hint = "" if name.startswith("_") else _nearest(name, _MODULE_OF)
+        hint = "" if name.startswith("_") else _nearest(name, __dir__())
         raise AttributeError(f"module 'mlnet' has no attribute '{name}'.{hint}")
     value = getattr(_importlib.import_module(f"mlnet.{_MODULE_OF[name]}"), name)
     globals()[name] = value
@@ -177,7 +182,7 @@ def __getattr__(name: str) -> _Any:
 
 def __dir__() -> list[str]:
     """Return the public names, for tab completion."""
-    return __all__
+    return sorted([*__all__, *_ON_REQUEST])
 
 
 _Renderer.loader = staticmethod(lambda: _importlib.import_module("mlnet.display"))  # for objects that print themselves

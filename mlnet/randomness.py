@@ -6,6 +6,9 @@ augmentation), so that, say, another dropout layer does not change the order of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +18,8 @@ from mlnet.options import describe
 
 _DEFAULT_SEED = 0
 _root = np.random.SeedSequence(_DEFAULT_SEED)
+_inner: ContextVar[np.random.SeedSequence | None] = ContextVar("_inner", default=None)
+"""What takes the place of ``_root`` inside `seeded`."""
 _DATA = 0x64617461
 """What tells the seed of the data functions from those of trainings, which are spawned one after the other."""
 _data: np.random.Generator | None = None
@@ -72,4 +77,15 @@ def data_generator() -> np.random.Generator:
 
 def spawn_generators() -> Generators:
     """Return the generators of the next training."""
-    return Generators(*(np.random.default_rng(sequence) for sequence in _root.spawn(1)[0].spawn(4)))
+    root = _inner.get() or _root
+    return Generators(*(np.random.default_rng(sequence) for sequence in root.spawn(1)[0].spawn(4)))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let trainings inside start from ``seed``; the seed of `rng`, and other threads, do not notice it."""
+    token = _inner.set(np.random.SeedSequence(seed))
+    try:
+        yield
+    finally:
+        _inner.reset(token)

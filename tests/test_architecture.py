@@ -65,7 +65,9 @@ ARROWS: dict[str, set[str]] = {
 ENGINE_CHOICE = {("engines/select", "engines/numpy"), ("engines/select", "engines/onednn")}
 """The arrows that are allowed inside a function only."""
 
-OPTIONAL = {"torch", "matplotlib", "onnx", "onnxruntime", "openvino", "pandas", "PIL", "h5py", "IPython"}
+OPTIONAL = {"torch", "matplotlib", "onnx", "onnxruntime", "openvino", "pandas", "PIL", "h5py", "IPython", "sklearn"}
+ON_REQUEST = {"mlnet.interop.estimators"}
+"""Modules that are optional packages from their first line on; nothing but a name that is asked for loads them."""
 REQUIRED = {"numpy", "scipy", "tabulate"}
 
 
@@ -178,7 +180,7 @@ def test_rooms_have_no_circles():
 
 
 def test_importing_mlnet_loads_numpy_and_nothing_heavier():
-    heavy = ["scipy", "tabulate", "torch", "matplotlib", "onnx", "openvino", "pandas", "PIL"]
+    heavy = ["scipy", "tabulate", "torch", "matplotlib", "onnx", "openvino", "pandas", "PIL", "sklearn"]
     code = f"import sys, mlnet; print([name for name in {heavy} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stdout.strip() == "[]"
@@ -191,8 +193,9 @@ def test_packages_that_are_imported():
             package = name.split(".")[0]
             if package not in sys.stdlib_module_names and package not in REQUIRED | {"mlnet"}:
                 users.setdefault(package, set()).add(module)
-                assert is_inside, f"{module} imports {package} on import of mlnet"
+                assert is_inside or module in ON_REQUEST, f"{module} imports {package} on import of mlnet"
     assert not set(users) - OPTIONAL, "a package that pyproject.toml does not know, or that is not listed here"
+    assert not [module for module, path in MODULES.items() if ON_REQUEST & {name for name, _ in imports(path, module)}]
     assert not {package: files for package, files in users.items() if len(files) > 1}
 
 
