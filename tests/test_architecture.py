@@ -28,6 +28,7 @@ FOUNDATION = {
     "matrix_root",
     "version",
     "figures",
+    "blas",
 }
 FOUNDATION |= {"autodiff"}
 
@@ -36,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "version": set(),
     "matrix_root": set(),
     "figures": {"errors"},
+    "blas": set(),
     "rules": {"errors"},
     "options": {"errors", "rules"},
     "labels": {"errors", "rules", "options"},
@@ -43,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "structure": {"errors", "rules", "options"},
     "table": {"errors", "rules", "options"},
     "randomness": {"errors", "rules", "options"},
-    "autodiff": {"errors", "rules", "options", "structure", "table"},
+    "autodiff": {"blas", "errors", "rules", "options", "structure", "table"},
     "layers": FOUNDATION,
     "data": FOUNDATION,
     "engines/seam": FOUNDATION,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import UFUNCS
+from mlnet.autodiff.rules_tanh import tanh_slope
 from mlnet.autodiff.tape import Rule
 
 _LOG_2, _LOG_10 = math.log(2), math.log(10)
@@ -78,7 +79,7 @@ DERIVATIVES: dict[np.ufunc, tuple[Callable[..., Any] | None, ...]] = {
     np.arctan: (lambda g, y, x: g / (1 + x * x),),
     np.sinh: (lambda g, y, x: g * np.cosh(x),),
     np.cosh: (lambda g, y, x: g * np.sinh(x),),
-    np.tanh: (lambda g, y, x: g * (1 - y * y),),
+    np.tanh: (lambda g, y, x: tanh_slope(g, y),),
     np.arcsinh: (lambda g, y, x: g / np.sqrt(x * x + 1),),
     np.arccosh: (lambda g, y, x: g / np.sqrt(x * x - 1),),
     np.arctanh: (lambda g, y, x: g / (1 - x * x),),

@@ -17,12 +17,13 @@ from scipy import special
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import apply, dlarray, wrap
 from mlnet.autodiff.labelled import stripdims
+from mlnet.autodiff.rules_linear import plain_product, product
 from mlnet.autodiff.tape import Rule
 from mlnet.errors import DataError, message
 
 
 def _plain_linear(x: Any, weights: Any, bias: Any) -> Any:
-    y = x @ weights.T
+    y = plain_product(x, weights.T)
     y += bias.reshape(-1)
     return y
 
@@ -30,9 +31,9 @@ def _plain_linear(x: Any, weights: Any, bias: Any) -> Any:
 _LINEAR = Rule(
     _plain_linear,
     (
-        lambda g, y, x, weights, bias: np.matmul(g, weights),
-        lambda g, y, x, weights, bias: np.matmul(np.swapaxes(g, 0, 1), x),
-        lambda g, y, x, weights, bias: np.reshape(np.sum(g, axis=0), bias.shape),
+        lambda g, y, x, weights, bias: product(g, weights),
+        lambda g, y, x, weights, bias: product(np.swapaxes(g, 0, 1), x),
+        lambda g, y, x, weights, bias: np.reshape(product(np.ones((1, len(g)), g.dtype), g), bias.shape),
     ),
     formats.drop,
 )

@@ -10,8 +10,9 @@ import threading
 import numpy as np
 import pytest
 
+from mlnet import blas
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy import blas, blocks
+from mlnet.engines.numpy import blocks
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import Node, Program, StepPlan
 

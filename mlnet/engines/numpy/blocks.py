@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlnet.engines.numpy.blas import single_threaded
+from mlnet.blas import single_threaded
 from mlnet.engines.numpy.threads import Job, Task, helpers
 
 BLOCK_BYTES = 1 << 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
+from mlnet.blas import single_threaded
 from mlnet.engines.base import Engine, Loss, Operation
 from mlnet.engines.numpy import (
     activation,
@@ -49,7 +50,6 @@ from mlnet.engines.numpy import (
     weights,
     whitening,
 )
-from mlnet.engines.numpy.blas import single_threaded
 from mlnet.engines.numpy.fusion import fuse
 from mlnet.engines.program import Program
 
