@@ -18,8 +18,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from networks import WORKLOADS, data
-from training import medians
+from harness import medians
+from networks import WORKLOADS, data, for_mlnet
 
 from mlnet import (
     adamupdate,
@@ -101,7 +101,7 @@ def small_cnn() -> Steps:
     workload = WORKLOADS["cnn 32x32x3"]()
     x, y = data(workload, 1)
     targets = dlarray(np.eye(10, dtype=np.float32)[:, y], "CB")
-    given = dlarray(x, "SSCB")
+    given = dlarray(for_mlnet(workload, x, y)[0], "SSCB")
 
     def model_loss(net: Any, x: Any, targets: Any) -> tuple[Any, Any, Any]:
         scores, state = forward(net, x, nargout=2)
@@ -119,7 +119,7 @@ def small_cnn() -> Steps:
     net = workload.peer(torch.nn)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.001)
     loss_function = torch.nn.CrossEntropyLoss()
-    images, labels = torch.from_numpy(np.ascontiguousarray(x.transpose(3, 2, 0, 1))), torch.from_numpy(y)
+    images, labels = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))), torch.from_numpy(y)
 
     def step() -> float:
         loss = loss_function(net(images), labels)

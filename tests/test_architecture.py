@@ -28,7 +28,7 @@ FOUNDATION = {
     "matrix_root",
     "version",
     "figures",
-    "blas",
+    "parallel",
 }
 FOUNDATION |= {"autodiff"}
 
@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
     "version": set(),
     "matrix_root": set(),
     "figures": {"errors"},
-    "blas": set(),
+    "parallel": set(),
     "rules": {"errors"},
     "options": {"errors", "rules"},
     "labels": {"errors", "rules", "options"},
@@ -45,7 +45,7 @@ ARROWS: dict[str, set[str]] = {
     "structure": {"errors", "rules", "options"},
     "table": {"errors", "rules", "options"},
     "randomness": {"errors", "rules", "options"},
-    "autodiff": {"blas", "errors", "rules", "options", "structure", "table"},
+    "autodiff": {"parallel", "errors", "rules", "options", "structure", "table"},
     "layers": FOUNDATION,
     "data": FOUNDATION,
     "engines/seam": FOUNDATION,

@@ -21,9 +21,11 @@ ARGUMENTS = {
     "trainnet_digits": [],
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
-    "burgers_equation": ["--points", "500", "--layers", "3", "--adam", "150", "--lbfgs", "250"],
+    "burgers_equation": ["--points", "1000", "--layers", "4", "--adam", "100", "--lbfgs", "400"],
     "custom_prelu": ["--epochs", "2", "--images", "2560"],
     "digits_gan": ["--images", "2560", "--epochs", "4"],
+    "digits_vae": ["--images", "2560", "--epochs", "6"],
+    "sequence_loop": ["--sequences", "800", "--epochs", "6"],
     "two_outputs": ["--epochs", "4", "--images", "1280"],
 }
 """Short forms of the examples that take long."""
@@ -88,9 +90,10 @@ def test_segment_shapes_finds_the_shapes():
 def test_burgers_equation_is_solved_better_by_each_solver():
     lines = run("burgers_equation")
     losses = [float(line.split()[-1]) for line in lines if "loss" in line]
-    errors = [float(line.split()[-1]) for line in lines if "error" in line]
-    assert losses[-1] < losses[0] / 2
-    assert len(errors) == 4 and errors[-1] < 0.3
+    title = next(number for number, line in enumerate(lines) if "error" in line)
+    rows = [[float(cell) for cell in line.split()] for line in lines[title + 1 :]]
+    assert losses[-1] < losses[0] / 10
+    assert [row[0] for row in rows] == [0.25, 0.5, 0.75, 1] and all(row[1] < 0.3 for row in rows)
 
 
 def test_digits_gan_draws_what_looks_like_the_digits_on_average():
@@ -106,6 +109,17 @@ def test_custom_prelu_passes_its_checks_and_learns():
     assert accuracy > 90
     low, high = (float(n) for n in re.findall(r"-?\d\.\d\d", lines[-1]))
     assert low < 0 or high > 0.1, "Alpha begins between 0 and 0.1"
+
+
+def test_digits_vae_describes_new_digits():
+    lines = run("digits_vae")
+    losses = [float(line.split()[3].rstrip(",")) for line in lines[:-1]]
+    error, blank = (float(part) for part in re.findall(r"\d\.\d{4}", lines[-1]))
+    assert losses[-1] < 0.7 * losses[0] and error < 0.9 * blank
+
+
+def test_sequence_loop_tells_waves_apart():
+    assert float(run("sequence_loop")[-1].split()[-1].rstrip("%")) > 70
 
 
 def test_two_outputs_learns_both():

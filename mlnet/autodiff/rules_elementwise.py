@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import UFUNCS
-from mlnet.autodiff.rules_tanh import tanh_slope
+from mlnet.autodiff.rules_tanh import plain_tanh, tanh_slope
 from mlnet.autodiff.tape import Rule
 
 _LOG_2, _LOG_10 = math.log(2), math.log(10)
@@ -99,5 +99,6 @@ _WITHOUT: tuple[np.ufunc, ...] = (np.greater, np.greater_equal, np.less, np.less
 _WITHOUT += (np.logical_and, np.logical_or, np.logical_xor, np.logical_not)
 _WITHOUT += (np.isfinite, np.isinf, np.isnan, np.signbit)
 
-UFUNCS.update({ufunc: Rule(ufunc, derivatives) for ufunc, derivatives in DERIVATIVES.items()})
+_FUNCTIONS: dict[np.ufunc, Callable[..., Any]] = {np.tanh: plain_tanh}
+UFUNCS.update({each: Rule(_FUNCTIONS.get(each, each), derivatives) for each, derivatives in DERIVATIVES.items()})
 UFUNCS.update({ufunc: Rule(ufunc) for ufunc in _WITHOUT})

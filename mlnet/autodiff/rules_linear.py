@@ -12,8 +12,9 @@ from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, UFUNCS, apply
 from mlnet.autodiff.rules_reduction import axes_of
 from mlnet.autodiff.tape import Rule
-from mlnet.blas import single_threaded
 from mlnet.errors import NotSupportedError, message
+from mlnet.parallel.blas import single_threaded
+from mlnet.parallel.blocks import run, split
 
 
 def _t(x: Any) -> Any:
@@ -22,14 +23,24 @@ def _t(x: Any) -> Any:
 
 
 def plain_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return ``a @ b`` of arrays that are not traced; on one thread where that takes less than waking others.
+    """Return ``a @ b`` of arrays that are not traced.
 
-    Products of long narrow matrices take OpenBLAS's threads a hundred times as long while the cores have other work.
+    OpenBLAS's own threads take a hundred times as long for products of long narrow matrices while the cores have other
+    work. Small products are left to the calling thread, and those of many rows are shared by the threads of `run`.
     """
-    if a.ndim == b.ndim == 2 and a.size * b.shape[1] < _SMALL:
+    if not a.ndim == b.ndim == 2 or a.size * b.shape[1] > _SMALL or a.dtype != b.dtype:
+        return a @ b
+    if len(a) < _ROWS or a.dtype.kind != "f":
         with single_threaded():
             return a @ b
-    return a @ b
+    out = np.empty((len(a), b.shape[1]), a.dtype)
+    pieces = split(len(a), 1, _ROWS // 2)
+
+    def multiply(part: int, slot: int) -> None:
+        np.matmul(a[pieces[part]], b, out=out[pieces[part]])
+
+    run(multiply, len(pieces))
+    return out
 
 
 def product(a: Any, b: Any) -> Any:
@@ -40,6 +51,8 @@ def product(a: Any, b: Any) -> Any:
 
 _SMALL = 2**25
 """Multiplications, below a millisecond of one core."""
+_ROWS = 2**12
+"""Rows from which on others help."""
 _MATMUL = Rule(
     lambda a, b: plain_product(np.asarray(a), np.asarray(b)),
     (lambda g, y, a, b: product(g, _t(b)), lambda g, y, a, b: product(_t(a), g)),

@@ -1,46 +1,61 @@
 """The derivatives of the hyperbolic tangent, each in one piece: physics-informed networks spend their time here.
 
-For y = tanh(x) the gradient is the *slope* ``g (1 - y^2)``. Its own gradients are slopes, and the *curve* ``-2 g h y``,
-of which every gradient is a curve again. Arrays are gone through in pieces that stay in the cache.
+For y = tanh(x) the gradient is the *slope* ``g (1 - y^2)``. Its own gradients are a slope and the *curve* ``-2 g h y``,
+of which every gradient is a curve again. Arrays that are not traced are gone through on all cores, in pieces that stay
+in the cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import apply
-from mlnet.autodiff.tape import Rule
+from mlnet.autodiff.tape import JointRule
+from mlnet.parallel.blocks import run, split
 
-_PIECE = 2**14
-"""Elements at a time: four arrays of them in double precision are half a megabyte."""
+_PIECE = 2**15
+"""Elements that are worked on at a time."""
+_SHARED = 2**16
+"""Elements from which on other threads help: below, waking them takes longer."""
+Fill = Callable[..., None]
 
 
 def tanh_slope(g: Any, y: Any) -> Any:
     """Return ``g (1 - y^2)`` of arrays of the same shape and type, traced where one of them is."""
-    plain = type(g) is np.ndarray and type(y) is np.ndarray
-    return _plain_slope(g, y) if plain else apply(_SLOPE, (g, y))
+    return _plain_slope(g, y) if _are_plain(g, y) else apply(_SLOPE, (g, y))
+
+
+def plain_tanh(x: Any) -> Any:
+    """Return the hyperbolic tangent of what is not traced."""
+    if type(x) is not np.ndarray or x.dtype.kind != "f":
+        return np.tanh(x)
+    return _filled(lambda out, x: np.tanh(x, out=out), 1, x)[0]
 
 
 def _curve(a: Any, b: Any, c: Any) -> Any:
     """Return ``-2 a b c``, traced where one of them is."""
-    plain = type(a) is np.ndarray and type(b) is np.ndarray and type(c) is np.ndarray
-    return _plain_curve(a, b, c) if plain else apply(_CURVE, (a, b, c))
+    return _plain_curve(a, b, c) if _are_plain(a, b, c) else apply(_CURVE, (a, b, c))
 
 
-def _in_pieces(function: Callable[..., None], *arrays: np.ndarray) -> np.ndarray:
-    """Return the array that ``function(out, *arrays)`` fills, piece by piece where that is possible."""
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
-    if out.size <= _PIECE or not all(each.flags.c_contiguous for each in arrays):
-        function(out, *arrays)
-        return out
-    flat = [each.reshape(-1) for each in (out, *arrays)]
-    for start in range(0, out.size, _PIECE):
-        function(*(each[start : start + _PIECE] for each in flat))
-    return out
+def _are_plain(*arrays: Any) -> bool:
+    return all(type(each) is np.ndarray for each in arrays)
+
+
+def _filled(function: Fill, outputs: int, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Return the arrays that ``function(*outputs, *arrays)`` fills, piece by piece where that is possible."""
+    first = arrays[0]
+    found = [np.empty(first.shape, first.dtype) for _ in range(outputs)]
+    if first.size <= _SHARED or not all(each.flags.c_contiguous for each in arrays):
+        function(*found, *arrays)
+        return found
+    flat = [each.reshape(-1) for each in (*found, *arrays)]
+    pieces = split(first.size, 1, _PIECE)
+    run(lambda part, slot: function(*[each[pieces[part]] for each in flat]), len(pieces))
+    return found
 
 
 def _fill_slope(out: np.ndarray, g: np.ndarray, y: np.ndarray) -> None:
@@ -49,27 +64,51 @@ def _fill_slope(out: np.ndarray, g: np.ndarray, y: np.ndarray) -> None:
     np.multiply(out, g, out=out)
 
 
+def _fill_slopes(by_g: np.ndarray, by_y: np.ndarray, h: np.ndarray, g: np.ndarray, y: np.ndarray) -> None:
+    np.multiply(h, y, out=by_y)
+    np.multiply(by_y, y, out=by_g)
+    np.subtract(h, by_g, out=by_g)
+    np.multiply(by_y, g, out=by_y)
+    np.multiply(by_y, -2, out=by_y)
+
+
 def _fill_curve(out: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> None:
     np.multiply(a, b, out=out)
     np.multiply(out, c, out=out)
     np.multiply(out, -2, out=out)
 
 
+def _fill_curves(
+    by_a: np.ndarray, by_b: np.ndarray, by_c: np.ndarray, h: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray
+) -> None:
+    np.multiply(h, -2, out=by_a)
+    np.multiply(by_a, b, out=by_c)
+    np.multiply(by_a, c, out=by_b)
+    np.multiply(by_c, c, out=by_a)
+    np.multiply(by_c, a, out=by_c)
+    np.multiply(by_b, a, out=by_b)
+
+
 def _plain_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _in_pieces(_fill_slope, g, y)
+    return _filled(_fill_slope, 1, g, y)[0]
 
 
 def _plain_curve(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    return _in_pieces(_fill_curve, a, b, c)
+    return _filled(_fill_curve, 1, a, b, c)[0]
 
 
-_SLOPE = Rule(_plain_slope, (lambda h, z, g, y: tanh_slope(h, y), lambda h, z, g, y: _curve(h, g, y)), formats.keep)
-_CURVE = Rule(
-    _plain_curve,
-    (
-        lambda h, z, a, b, c: _curve(h, b, c),
-        lambda h, z, a, b, c: _curve(h, a, c),
-        lambda h, z, a, b, c: _curve(h, a, b),
-    ),
-    formats.keep,
-)
+def _slope_gradients(wanted: Sequence[bool], h: Any, z: Any, g: Any, y: Any) -> Sequence[Any]:
+    if all(wanted) and _are_plain(h, g, y):
+        return _filled(_fill_slopes, 2, h, g, y)
+    return tanh_slope(h, y) if wanted[0] else None, _curve(h, g, y) if wanted[1] else None
+
+
+def _curve_gradients(wanted: Sequence[bool], h: Any, z: Any, a: Any, b: Any, c: Any) -> Sequence[Any]:
+    if all(wanted) and _are_plain(h, a, b, c):
+        return _filled(_fill_curves, 3, h, a, b, c)
+    others = ((b, c), (a, c), (a, b))
+    return [_curve(h, *each) if wish else None for wish, each in zip(wanted, others, strict=True)]
+
+
+_SLOPE = JointRule(_plain_slope, _slope_gradients, formats.keep)
+_CURVE = JointRule(_plain_curve, _curve_gradients, formats.keep)

@@ -12,8 +12,8 @@ import torch
 
 from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy import attention as family
-from mlnet.engines.numpy.blocks import BLOCK_BYTES
 from mlnet.errors import DataError
+from mlnet.parallel.blocks import BLOCK_BYTES
 
 from .gradients import check_gradients, scattered
 

@@ -10,11 +10,10 @@ import threading
 import numpy as np
 import pytest
 
-from mlnet import blas
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy import blocks
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import Node, Program, StepPlan
+from mlnet.parallel import blas, blocks
 
 CONVOLUTION = {"stride": (1, 1), "dilation": (1, 1), "padding": (1, 1, 1, 1), "padding_value": 0.0}
 PROGRAM = Program(
@@ -92,7 +91,7 @@ def test_works_after_a_fork(threads):
 
 def test_the_interpreter_ends_while_helpers_wait():
     script = (
-        "from mlnet.engines.numpy import blocks; blocks.set_threads(3); blocks.run(lambda part, slot: None, 9); "
+        "from mlnet.parallel import blocks; blocks.set_threads(3); blocks.run(lambda part, slot: None, 9); "
         "import threading; assert any('mlnet' in t.name for t in threading.enumerate()); print('done')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)

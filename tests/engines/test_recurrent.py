@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from mlnet.engines.base import Operation, Workspace
-from mlnet.engines.numpy import blocks
 from mlnet.engines.numpy.engine import NumpyEngine
+from mlnet.parallel import blocks
 
 from .gradients import check_gradients, scattered
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run_elementwise
 from mlnet.engines.numpy.constants import rectify
+from mlnet.parallel.blocks import run_elementwise
 
 
 class ActivationState(NamedTuple):

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
 from mlnet.engines.numpy.constants import column_sums, rectify
+from mlnet.parallel.blocks import run, split
 
 _ROW_LENGTH = 512
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from mlnet.blas import single_threaded
 from mlnet.engines.base import Engine, Loss, Operation
 from mlnet.engines.numpy import (
     activation,
@@ -52,6 +51,7 @@ from mlnet.engines.numpy import (
 )
 from mlnet.engines.numpy.fusion import fuse
 from mlnet.engines.program import Program
+from mlnet.parallel.blas import single_threaded
 
 _MODULES = (
     activation,

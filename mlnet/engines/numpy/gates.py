@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
+from mlnet.parallel.blocks import run, split
 
 _WORK = 1 << 21
 """Multiplications in a piece of a product: fewer are not worth waking a thread."""

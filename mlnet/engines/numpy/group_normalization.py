@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
 from mlnet.engines.numpy.channels import parameter_gradients, pixels_per_row
+from mlnet.parallel.blocks import run, split
 
 
 class Groups(NamedTuple):

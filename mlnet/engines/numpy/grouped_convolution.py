@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
 from mlnet.engines.numpy.constants import column_sums
 from mlnet.engines.numpy.convolution import ConvolutionState, convolution2d, convolution2d_backward
 from mlnet.engines.numpy.padding import Padding, pad, padded_size, unpad_gradient
 from mlnet.engines.numpy.windows import Pair, Windows
+from mlnet.parallel.blocks import run, split
 
 
 class GroupedConvolutionState(NamedTuple):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import BLOCK_BYTES, run, split
 from mlnet.engines.numpy.dropout import DropoutState, dropout
+from mlnet.parallel.blocks import BLOCK_BYTES, run, split
 
 
 class Heads(NamedTuple):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
 from mlnet.engines.numpy.padding import Padding, inner, pad, padded_size
 from mlnet.engines.numpy.windows import Pair, Windows
+from mlnet.parallel.blocks import run, split
 
 
 class MaxPoolingState(NamedTuple):

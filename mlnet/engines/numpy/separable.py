@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
+from mlnet.parallel.blocks import run, split
 
 
 def along_each(matrices: Sequence[np.ndarray], x: np.ndarray, name: str, workspace: Workspace) -> np.ndarray:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, run_elementwise, split
 from mlnet.engines.numpy.channels import pixels_per_row
+from mlnet.parallel.blocks import run, run_elementwise, split
 
 _FAR = 40.0
 """Beyond this distance from zero the functions here have reached their limits, in single and double precision."""

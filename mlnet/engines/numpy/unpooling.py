@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import run, split
 from mlnet.engines.numpy.padding import Padding
 from mlnet.engines.numpy.pooling import MaxPoolingState, max_pooling2d, max_pooling2d_backward, with_border
 from mlnet.engines.numpy.windows import Pair, Windows
 from mlnet.errors import DataError
+from mlnet.parallel.blocks import run, split
 
 
 class MaxUnpoolingState(NamedTuple):

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy.blocks import BLOCK_BYTES, run, split
 from mlnet.engines.numpy.channels import ChannelRows, parameter_gradients
 from mlnet.matrix_root import from_spectrum, spectrum
+from mlnet.parallel.blocks import BLOCK_BYTES, run, split
 
 Term = tuple[np.ndarray, np.ndarray]
 """An array (..., C) and the matrices (G, K, K) by which its rows are multiplied."""

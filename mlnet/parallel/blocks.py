@@ -14,8 +14,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from mlnet.blas import single_threaded
-from mlnet.engines.numpy.threads import Job, Task, helpers
+from mlnet.parallel.blas import single_threaded
+from mlnet.parallel.threads import Job, Task, helpers
 
 BLOCK_BYTES = 1 << 20
 """The most of its main array that an operation works on at a time: about a second-level cache."""
