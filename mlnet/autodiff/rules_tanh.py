@@ -7,7 +7,7 @@ in the cache.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,7 @@ import numpy as np
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import apply
 from mlnet.autodiff.tape import JointRule
-from mlnet.parallel.blocks import run, split
-
-_PIECE = 2**15
-"""Elements that are worked on at a time."""
-_SHARED = 2**16
-"""Elements from which on other threads help: below, waking them takes longer."""
-Fill = Callable[..., None]
+from mlnet.parallel.blocks import filled
 
 
 def tanh_slope(g: Any, y: Any) -> Any:
@@ -33,7 +27,7 @@ def plain_tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of what is not traced."""
     if type(x) is not np.ndarray or x.dtype.kind != "f":
         return np.tanh(x)
-    return _filled(lambda out, x: np.tanh(x, out=out), 1, x)[0]
+    return filled(lambda out, x: np.tanh(x, out=out), 1, x)[0]
 
 
 def _curve(a: Any, b: Any, c: Any) -> Any:
@@ -43,19 +37,6 @@ def _curve(a: Any, b: Any, c: Any) -> Any:
 
 def _are_plain(*arrays: Any) -> bool:
     return all(type(each) is np.ndarray for each in arrays)
-
-
-def _filled(function: Fill, outputs: int, *arrays: np.ndarray) -> list[np.ndarray]:
-    """Return the arrays that ``function(*outputs, *arrays)`` fills, piece by piece where that is possible."""
-    first = arrays[0]
-    found = [np.empty(first.shape, first.dtype) for _ in range(outputs)]
-    if first.size <= _SHARED or not all(each.flags.c_contiguous for each in arrays):
-        function(*found, *arrays)
-        return found
-    flat = [each.reshape(-1) for each in (*found, *arrays)]
-    pieces = split(first.size, 1, _PIECE)
-    run(lambda part, slot: function(*[each[pieces[part]] for each in flat]), len(pieces))
-    return found
 
 
 def _fill_slope(out: np.ndarray, g: np.ndarray, y: np.ndarray) -> None:
@@ -90,22 +71,22 @@ def _fill_curves(
 
 
 def _plain_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _filled(_fill_slope, 1, g, y)[0]
+    return filled(_fill_slope, 1, g, y)[0]
 
 
 def _plain_curve(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    return _filled(_fill_curve, 1, a, b, c)[0]
+    return filled(_fill_curve, 1, a, b, c)[0]
 
 
 def _slope_gradients(wanted: Sequence[bool], h: Any, z: Any, g: Any, y: Any) -> Sequence[Any]:
     if all(wanted) and _are_plain(h, g, y):
-        return _filled(_fill_slopes, 2, h, g, y)
+        return filled(_fill_slopes, 2, h, g, y)
     return tanh_slope(h, y) if wanted[0] else None, _curve(h, g, y) if wanted[1] else None
 
 
 def _curve_gradients(wanted: Sequence[bool], h: Any, z: Any, a: Any, b: Any, c: Any) -> Sequence[Any]:
     if all(wanted) and _are_plain(h, a, b, c):
-        return _filled(_fill_curves, 3, h, a, b, c)
+        return filled(_fill_curves, 3, h, a, b, c)
     others = ((b, c), (a, c), (a, b))
     return [_curve(h, *each) if wish else None for wish, each in zip(wanted, others, strict=True)]
 

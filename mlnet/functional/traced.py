@@ -20,6 +20,7 @@ from mlnet.autodiff.labelled import stripdims
 from mlnet.autodiff.rules_linear import plain_product, product
 from mlnet.autodiff.tape import Rule
 from mlnet.errors import DataError, message
+from mlnet.parallel.blocks import filled
 
 
 def _plain_linear(x: Any, weights: Any, bias: Any) -> Any:
@@ -37,7 +38,21 @@ _LINEAR = Rule(
     ),
     formats.drop,
 )
-_RELU = Rule(lambda x: np.maximum(x, 0), (lambda g, y, x: g * (y > 0),), formats.keep)
+
+
+def _plain_relu(x: np.ndarray) -> np.ndarray:
+    if type(x) is not np.ndarray or x.dtype.kind != "f":
+        return np.maximum(x, 0)
+    return filled(lambda out, x: np.maximum(x, 0, out=out), 1, x)[0]
+
+
+def _relu_gradient(g: Any, y: Any, x: Any) -> Any:
+    if isinstance(g, dlarray) or isinstance(y, dlarray):
+        return g * (y > 0)
+    return filled(lambda out, g, y: np.multiply(g, y > 0, out=out), 1, g, y)[0]
+
+
+_RELU = Rule(_plain_relu, (_relu_gradient,), formats.keep)
 _LEAKY = Rule(
     lambda x, scale: x * np.where(x > 0, x.dtype.type(1), x.dtype.type(scale)),
     (lambda g, y, x, scale: g * np.where(x > 0, 1.0, scale).astype(x.dtype),),

@@ -63,6 +63,33 @@ def run_elementwise(function: Callable[..., object], *arrays: np.ndarray) -> Non
     run(task, len(pieces))
 
 
+def filled(function: Callable[..., object], outputs: int, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Return the arrays that ``function(*outputs, *arrays)`` fills element by element.
+
+    They have shape and type of the first array; all arrays have its shape. Where that is possible, the function gets
+    flat pieces that stay in the cache, on all threads.
+    """
+    first = arrays[0]
+    found = [np.empty(first.shape, first.dtype) for _ in range(outputs)]
+    if first.size <= _SHARED or not all(each.flags.c_contiguous for each in arrays):
+        function(*found, *arrays)
+        return found
+    flat = [each.reshape(-1) for each in (*found, *arrays)]
+    pieces = split(first.size, 1, _PIECE)
+
+    def task(part: int, slot: int) -> None:
+        function(*[each[pieces[part]] for each in flat])
+
+    run(task, len(pieces))
+    return found
+
+
+_PIECE = 2**15
+"""Elements that `filled` works on at a time."""
+_SHARED = 2**16
+"""Elements from which on it asks for help: below, waking the others takes longer."""
+
+
 def threads() -> int:
     """Return the number of threads that `run` uses."""
     return _number_of_threads or _usable_cores()

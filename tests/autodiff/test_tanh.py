@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlnet import dlarray, dlfeval, dlgradient
+from mlnet import dlarray, dlfeval, dlgradient, relu
 from mlnet.autodiff.rules_linear import plain_product
 from mlnet.parallel import blocks
 
@@ -50,6 +50,18 @@ def test_arrays_that_are_not_contiguous_and_threads_give_the_same():
     for one, other, third in zip(whole, turned, alone, strict=True):
         assert np.array_equal(one, third)
         np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("count", [5, 70001])
+def test_relu_and_its_gradient_in_pieces(count):
+    random = np.random.default_rng(0)
+    x, weight = random.normal(size=(2, count)), random.normal(size=(2, count))
+    x[0, 0], given = 0, x.copy()
+    for each in (x, np.asfortranarray(x)):
+        y, gradient = dlfeval(lambda x: (relu(x), dlgradient(np.sum(weight * relu(x) ** 2), x)), dlarray(each))
+        assert np.array_equal(y.extractdata(), np.where(x > 0, x, 0)) and np.array_equal(each, given)
+        np.testing.assert_allclose(gradient.extractdata(), 2 * weight * np.where(x > 0, x, 0), rtol=1e-14)
+    assert relu(dlarray([True, False])).extractdata().tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("rows, inner, columns", [(10000, 20, 20), (4097, 1, 3), (3, 10000, 5), (1, 1, 1), (0, 4, 2)])
