@@ -17,12 +17,12 @@ import numpy as np
 
 from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.numpy import recurrent, recurrent_ports
-from mlnet.engines.numpy.blocks import run, threads
 from mlnet.engines.numpy.gru import split_bias
 from mlnet.engines.numpy.sequences import Steps, plan_steps, start_state, start_state_gradient
 from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.cells import GATES, Cell
 from mlnet.engines.onednn.library import Library, OutOfMemoryError, RefusedError
+from mlnet.parallel.blocks import run, threads
 
 OPERATIONS = ("lstm", "bilstm", "gru", "projected_lstm", "recurrent_with_ports")
 

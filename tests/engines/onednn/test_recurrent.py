@@ -11,12 +11,12 @@ import pytest
 from engines.onednn.support import LIBRARY, assert_near, engine, needs_onednn, numbers
 from engines.test_recurrent import RAGGED, RESETS, Case
 from mlnet.engines.base import Workspace
-from mlnet.engines.numpy import blocks
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.onednn import library, recurrent
 from mlnet.engines.program import Node, Program, StepPlan
 from mlnet.layers.base import no_lengths
 from mlnet.layers.windowed import window_lengths
+from mlnet.parallel import blocks
 
 pytestmark = needs_onednn
 LAST = {"output_mode": "last"}
