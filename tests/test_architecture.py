@@ -183,9 +183,10 @@ def test_rooms_have_no_circles():
 
 def test_importing_mlnet_loads_numpy_and_nothing_heavier():
     heavy = ["scipy", "tabulate", "torch", "matplotlib", "onnx", "openvino", "pandas", "PIL", "sklearn"]
-    code = f"import sys, mlnet; print([name for name in {heavy} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert result.stdout.strip() == "[]"
+    for load in ("import mlnet", "from mlnet import *"):
+        code = f"import sys; {load}; print([name for name in {heavy} if name in sys.modules])"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+        assert result.stdout.strip() == "[]", load
 
 
 def test_packages_that_are_imported():

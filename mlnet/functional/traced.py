@@ -12,7 +12,6 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
-from scipy import special
 
 from mlnet.autodiff import formats
 from mlnet.autodiff.array import apply, dlarray, wrap
@@ -101,7 +100,9 @@ def softmax(x: dlarray, axis: int = -1) -> dlarray:
 
 def sigmoid(x: dlarray) -> dlarray:
     """Return ``1 / (1 + exp(-x))``."""
-    return special.expit(x)
+    from scipy.special import expit  # in the functions, so that importing mlnet stays light
+
+    return expit(x)
 
 
 def tanh(x: dlarray) -> dlarray:
@@ -116,13 +117,15 @@ def softplus(x: dlarray) -> dlarray:
 
 def swish(x: dlarray) -> dlarray:
     """Return ``x / (1 + exp(-x))``."""
-    return x * special.expit(x)
+    return x * sigmoid(x)
 
 
 def gelu(x: dlarray, approximation: str = "none") -> dlarray:
     """Return x times the normal distribution of x, or its approximation by tanh."""
     if approximation == "none":
-        return x * special.ndtr(x)
+        from scipy.special import ndtr
+
+        return x * ndtr(x)
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 

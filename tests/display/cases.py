@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from mlnet import (
@@ -48,6 +46,7 @@ from mlnet import (
     trainingOptions,
 )
 from mlnet.layers.base import Layer, layer_table
+from mlnet.network.resolve import Resolved
 from mlnet.options import Derived, Group
 from mlnet.rules import EMPTY
 
@@ -167,11 +166,15 @@ BLOCKS = {
     "relu": lambda: reluLayer(Name="relu1"),
     "sequence_input_rescale": lambda: sequenceInputLayer(4, Normalization="rescale-symmetric"),
     "series_network": lambda: SeriesNetwork(
-        SimpleNamespace(
-            layers=[*[reluLayer()] * 6, classificationLayer(Name="classoutput")],
-            input_layers=[imageInputLayer([28, 28, 1], Name="imageinput")],
-            output_indices=[6],
-            outline=None,
+        Resolved(
+            (
+                imageInputLayer([28, 28, 1], Name="imageinput"),
+                *[reluLayer()] * 5,
+                classificationLayer(Name="classoutput"),
+            ),
+            sources=(),
+            sizes=(),
+            order=(),
         )
     ),
     "sigmoid": lambda: sigmoidLayer(Name="sigmoid1"),
