@@ -16,13 +16,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
 
 import mlnet
-from mlnet.training.loading import Loader
+from mlnet.training import loading
 
 SIZE = 28
 CLASSES = 10
@@ -42,7 +41,7 @@ def write(folder: Path, count: int) -> None:
 
 
 def measure(folder: str, mode: str) -> None:
-    """Train one epoch and print seconds, megabytes, seconds of reading and of waiting for it."""
+    """Train one epoch and print seconds, megabytes and seconds of waiting for what is read in the background."""
     import resource  # not on Windows
 
     imds = mlnet.imageDatastore(folder, IncludeSubfolders=True, LabelSource="foldernames")
@@ -64,27 +63,21 @@ def measure(folder: str, mode: str) -> None:
     data = (imds,)
     if mode == "memory":
         data = (np.stack(imds.readall(), axis=-1)[:, :, np.newaxis], imds.Labels)
-    read, waited = [], []
-    load, result = Loader._load, Future.result
+    waited = []
+    for reader in (loading._Thread, loading._Process):
 
-    def timed_load(loader, mini_batch):
-        start = time.perf_counter()
-        loaded = load(loader, mini_batch)
-        read.append(time.perf_counter() - start)
-        return loaded
+        def timed(self, mini_batch, answer=reader.answer):
+            start = time.perf_counter()
+            loaded = answer(self, mini_batch)
+            waited.append(time.perf_counter() - start)
+            return loaded
 
-    def timed_result(future, timeout=None):
-        start = time.perf_counter()
-        found = result(future, timeout)
-        waited.append(time.perf_counter() - start)
-        return found
-
-    Loader._load, Future.result = timed_load, timed_result
+        reader.answer = timed
     start = time.perf_counter()
     mlnet.trainNetwork(*data, layers, options)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{mode} {seconds:.2f} {peak:.0f} {sum(read):.2f} {sum(waited):.3f}")
+    print(f"{mode} {seconds:.2f} {peak:.0f} {sum(waited):.3f}")
 
 
 def main() -> None:
@@ -101,14 +94,14 @@ def main() -> None:
         folder = arguments.folder or temporary
         if not arguments.folder:
             write(Path(folder), arguments.images)
-        print(f"{'data':<12}{'seconds':>9}{'peak MB':>9}{'reading s':>11}{'waiting s':>11}")
+        print(f"{'data':<12}{'seconds':>9}{'peak MB':>9}{'waiting s':>11}")
         seconds = {}
         for mode in ("memory", "serial", "background"):
             command = [sys.executable, __file__, "--folder", folder, "--mode", mode]
             line = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-            name, taken, peak, read, waited = line.split()
+            name, taken, peak, waited = line.split()
             seconds[mode] = float(taken)
-            print(f"{name:<12}{taken:>9}{peak:>9}{read:>11}{waited:>11}")
+            print(f"{name:<12}{taken:>9}{peak:>9}{waited:>11}")
         hidden = (seconds["serial"] - seconds["background"]) / (seconds["serial"] - seconds["memory"])
         print(f"hidden: {100 * hidden:.0f} %")
 

@@ -105,6 +105,11 @@ class AugmentedImageDatastore(PreparingDatastore):
         """What messages propose where responses are missing."""
         return self._source.response_advice
 
+    @property
+    def forkable(self) -> bool:  # type: ignore[override]
+        """Whether a copy of this process can read the source."""
+        return self._source.forkable
+
     def output_size(self) -> tuple[int, int]:
         """Return height and width of what is read."""
         height, width = self._values["OutputSize"].tolist()[:2]

@@ -23,6 +23,8 @@ class BatchDatastore(Datastore):
     One mini-batch is kept in memory. Reading goes forward, or starts over.
     """
 
+    forkable = False
+
     def __init__(self, batches: Any) -> None:
         super().__init__()
         if isinstance(batches, (str, np.ndarray, categorical)) or not (

@@ -23,7 +23,7 @@ class SubsetDatastore(Datastore):
         self._source, self._numbers = source, np.asarray(numbers, np.int64)
         self.reads_response = source.reads_response  # type: ignore[misc]
         self.response_advice = source.response_advice
-        self.in_background = source.in_background
+        self.in_background, self.forkable = source.in_background, source.forkable
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -78,6 +78,7 @@ class CombinedDatastore(Datastore):
         last = sources[-1]
         self._last = last if last.reads_response else None
         self.in_background = any(source.in_background for source in sources)
+        self.forkable = all(source.forkable for source in sources)
 
     def __len__(self) -> int:
         return len(self.UnderlyingDatastores[0])
@@ -123,6 +124,7 @@ class TransformedDatastore(Datastore):
         self.UnderlyingDatastores, self.Transforms = list(sources), [function]
         self.IncludeInfo = include_info
         self.in_background = any(source.in_background for source in sources)
+        self.forkable = all(source.forkable for source in sources)
 
     def __len__(self) -> int:
         return len(self.UnderlyingDatastores[0])

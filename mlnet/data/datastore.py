@@ -23,11 +23,13 @@ class Datastore(Shown, ABC):
     """Data that are read when they are needed: a row of columns for each observation.
 
     Networks take the first columns as their inputs and the last one as the response. Training reads rows by number, in
-    any order and also from another thread than the caller's; `read` goes through them one after the other.
+    any order and also in another thread or process than the caller's; `read` goes through them one after the other.
     """
 
     in_background = False
-    """Whether training shall read this datastore in another thread, whatever its options say."""
+    """Whether training shall read this datastore in the background, whatever its options say."""
+    forkable = True
+    """Whether a copy of this process can read it: what it needs must not be made by other threads meanwhile."""
     response_advice = ""
     """What messages propose where a response is needed and the datastore has none."""
     reads_response: ClassVar[bool] = True

@@ -72,24 +72,25 @@ def _image(filename: str, extension: str, *, by_palette: bool) -> np.ndarray:
     except ImportError:
         raise MissingExtraError("Reading image files needs Pillow: pip install pillow") from None
 
-    with open(filename, "rb") as file:
-        try:
-            image: Any = Image.open(file, formats=_FORMATS.get(extension))
-        except UnidentifiedImageError:
-            file.seek(0)
-            image = Image.open(file)  # the name of the file may not tell its format
-        if image.mode in ("P", "PA"):
-            if by_palette:
-                return np.array(image)
-            image = image.convert("RGB")
-        elif image.mode in ("YCbCr", "LAB", "HSV", "RGBX", "RGBa"):
-            image = image.convert("RGB")
-        array = np.array(image)
-        if image.mode in ("RGBA", "LA", "La"):
-            array = array[..., :3] if image.mode == "RGBA" else array[..., 0]
-        if image.mode == "I" and image.format == "PNG":
-            array = array.astype(np.uint16)  # older versions of Pillow widen 16 bits
-        return array
+    with open(filename, "rb", buffering=0) as file:
+        data = io.BytesIO(file.read())  # at once: Pillow reads in small pieces
+    try:
+        image: Any = Image.open(data, formats=_FORMATS.get(extension))
+    except UnidentifiedImageError:
+        data.seek(0)
+        image = Image.open(data)  # the name of the file may not tell its format
+    if image.mode in ("P", "PA"):
+        if by_palette:
+            return np.array(image)
+        image = image.convert("RGB")
+    elif image.mode in ("YCbCr", "LAB", "HSV", "RGBX", "RGBa"):
+        image = image.convert("RGB")
+    array = np.array(image)
+    if image.mode in ("RGBA", "LA", "La"):
+        array = array[..., :3] if image.mode == "RGBA" else array[..., 0]
+    if image.mode == "I" and image.format == "PNG":
+        array = array.astype(np.uint16)  # older versions of Pillow widen 16 bits
+    return array
 
 
 def write_image(filename: str, image: np.ndarray, **options: Any) -> None:

@@ -46,7 +46,7 @@ OPTIONS = (
         choice("resize", "centercrop", "randcrop"),
         "Whether images are resized, or cut at the centre or anywhere.",
     ),
-    Option("DispatchInBackground", False, flag(), "Whether training reads mini-batches ahead in another thread."),
+    Option("DispatchInBackground", False, flag(), "Whether training reads mini-batches ahead, see `trainingOptions`."),
 )
 
 
@@ -70,7 +70,7 @@ class PreparingDatastore(DeclaredDatastore):
 
     @property
     def in_background(self) -> bool:  # type: ignore[override]
-        """Whether training shall read in another thread."""
+        """Whether training shall read in the background."""
         return self._values["DispatchInBackground"]
 
     def preparations(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 from mlnet.data.inputs import Inputs
 from mlnet.data.sequences import SequencePredictors
 from mlnet.training.order import MiniBatch
+from mlnet.training.reading_process import ReadingProcess, can_fork
 from mlnet.training.targets import rows_of
 from mlnet.training.validation import DataSet
 
@@ -40,7 +41,8 @@ class Loader:
         Datastores and input layers that change data at random get a generator for each mini-batch, made of the seed,
         the epoch and the place in it, so that neither reading ahead nor going on later changes what they do.
     in_background : bool
-        Whether another thread reads some mini-batches ahead; a datastore can ask for it too.
+        Whether some mini-batches are read ahead; a datastore can ask for it too. A process reads datastores where the
+        system can make one, otherwise a thread.
     dtype : type
         Of the inputs.
     """
@@ -54,23 +56,44 @@ class Loader:
         first = next(mini_batches, None)
         if first is None:
             return
-        mini_batches = chain([first], mini_batches)
         rows = rows_of(first.data.predictors)
-        if not self._in_background and not (rows is not None and rows.datastore.in_background):
-            for mini_batch in mini_batches:
-                yield self._load(mini_batch)
-            return
-        waiting: deque[Future[Loaded]] = deque()
-        pool = ThreadPoolExecutor(1, "mlnet-reading")
+        yield from (
+            self._ahead(first, mini_batches)
+            if self._in_background or (rows is not None and rows.datastore.in_background)
+            else map(self._load, chain([first], mini_batches))
+        )
+
+    def _ahead(self, first: MiniBatch, others: Iterator[MiniBatch]) -> Iterator[Loaded]:
+        """Yield mini-batches while others are read; the first one shows how large they are."""
+        loaded = self._load(first)
+        reader = self._process(loaded) or _Thread(self._load)
+        waiting: deque[MiniBatch] = deque()
         try:
-            for mini_batch in mini_batches:
-                waiting.append(pool.submit(self._load, mini_batch))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
+            for mini_batch in others:
+                reader.ask(mini_batch)
+                waiting.append(mini_batch)
+                if len(waiting) == _AHEAD:
+                    yield loaded
+                    loaded = reader.answer(waiting.popleft())
+            yield loaded
             while waiting:
-                yield waiting.popleft().result()
+                yield reader.answer(waiting.popleft())
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            reader.close()
+
+    def _process(self, example: Loaded) -> _Process | None:
+        """Return a process that reads mini-batches; None where a thread serves as well, or there can be none."""
+        data = example.mini_batch.data
+        rows = rows_of(data.predictors)
+        parts = example.x if isinstance(example.x, tuple) else (example.x,)
+        lengths = example.lengths if isinstance(example.lengths, tuple) else (example.lengths,)
+        is_fixed = all(isinstance(part, np.ndarray) for part in parts) and all(each is None for each in lengths)
+        if rows is None or not rows.datastore.forkable or not is_fixed or not can_fork():
+            return None
+        try:
+            return _Process(self, example)
+        except OSError:
+            return None
 
     def _load(self, mini_batch: MiniBatch) -> Loaded:
         data, index = mini_batch.data, mini_batch.observations
@@ -87,6 +110,48 @@ class Loader:
             if not isinstance(part, SequencePredictors):
                 part.generator = np.random.default_rng([self.seed, epoch, start, number])
         return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)
+
+
+class _Thread:
+    """Reads mini-batches in another thread."""
+
+    def __init__(self, load: Callable[[MiniBatch], Loaded]) -> None:
+        self._load, self._found = load, deque[Future[Loaded]]()
+        self._pool = ThreadPoolExecutor(1, "mlnet-reading")
+
+    def ask(self, mini_batch: MiniBatch) -> None:
+        self._found.append(self._pool.submit(self._load, mini_batch))
+
+    def answer(self, mini_batch: MiniBatch) -> Loaded:
+        return self._found.popleft().result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Process:
+    """Reads mini-batches in another process."""
+
+    def __init__(self, loader: Loader, example: Loaded) -> None:
+        data = example.mini_batch.data
+        self._example, self._is_tuple = example, isinstance(example.x, tuple)
+
+        def read(request: tuple[Any, int, int]) -> list[np.ndarray]:
+            x, _ = loader.predictors(data, *request)
+            return [*(x if self._is_tuple else (x,)), data.targets.batch(request[0])]
+
+        parts = example.x if self._is_tuple else (example.x,)
+        self._process = ReadingProcess(read, [*parts, example.targets], _AHEAD)
+
+    def ask(self, mini_batch: MiniBatch) -> None:
+        self._process.ask((mini_batch.observations, mini_batch.epoch.number, mini_batch.start))
+
+    def answer(self, mini_batch: MiniBatch) -> Loaded:
+        *parts, targets = self._process.answer()
+        return Loaded(mini_batch, tuple(parts) if self._is_tuple else parts[0], targets, self._example.lengths)
+
+    def close(self) -> None:
+        self._process.close()
 
 
 def read_once(data: DataSet) -> None:

@@ -116,7 +116,12 @@ _SHARED = (
     _option("SequenceLength", "longest", either(choice("longest", "shortest"), integer()), "Length of sequences."),
     _option("SequencePaddingValue", 0, number(), "Reaches no result, as sequences are packed."),
     _option("SequencePaddingDirection", "right", choice("right", "left"), "Where sequences are padded."),
-    _option("DispatchInBackground", False, flag(), "Read mini-batches in the background."),
+    _option(
+        "DispatchInBackground",
+        False,
+        flag(),
+        "Read mini-batches ahead: those of datastores on Linux in another process, else in a thread.",
+    ),
     _option("ResetInputNormalization", True, flag(), "Compute the statistics of the input layer anew."),
     _option(
         "BatchNormalizationStatistics",
