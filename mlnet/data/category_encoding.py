@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,22 @@ class Encoder:
         names = categories(parts[0])
         if any(categories(part) != names for part in parts):
             names = sorted({name for part in parts for name in categories(part)})
-        self._names = names
+        self._names = list(names)
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Encoder:
+        """Return an encoder of the categories ``names``."""
+        return cls(categorical.from_codes(np.arange(len(names)), list(names)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The categories, in the order of their numbers."""
+        return tuple(self._names)
+
+    def column(self, data: categorical, where: str, *, one_hot: bool) -> Any:
+        """Return a column of a table as numbers, or as a list of indicators for each row."""
+        numbers = self.numbers(data, where)
+        return list(self.indicators(numbers[:, np.newaxis])) if one_hot else numbers
 
     def numbers(self, data: Any, where: str) -> Any:
         """Return the numbers of the categories, from 1; NaN where undefined."""

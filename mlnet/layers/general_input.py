@@ -9,6 +9,7 @@ import numpy as np
 from mlnet.errors import NotSupportedError, OptionError
 from mlnet.layers import input
 from mlnet.layers.base import Size, layer_table
+from mlnet.layers.categorical_inputs import CATEGORICAL_INPUTS
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import Refused, Rule, read_only
 
@@ -67,6 +68,7 @@ class InputLayer(input.InputLayer):
             Group.PLAIN,
             Argument.REQUIRED,
         ),
+        CATEGORICAL_INPUTS,
     )
 
     def check(self) -> None:

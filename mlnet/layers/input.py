@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mlnet.layers.base import Call, Layer, Size, SizeError, dims, layer_table, without_ones
+from mlnet.layers.categorical_inputs import CATEGORICAL_INPUTS
 from mlnet.layers.input_whitening import (
     WHITENINGS,
     check_whitening,
@@ -195,6 +196,7 @@ class ImageInputLayer(ImagesLayer):
             (28, [28], [28, 28, 1, 5], [0, 28, 1], [28, 28.5, 1], [28, np.nan], [True, True], "28", "ab", None),
         ),
         SPLIT_COMPLEX,
+        CATEGORICAL_INPUTS,
         Option(
             "DataAugmentation",
             "none",
@@ -278,6 +280,7 @@ class FeatureInputLayer(InputLayer):
     table = layer_table(
         Option("InputSize", None, integer(), "Number of features.", Group.PLAIN, Argument.REQUIRED),
         SPLIT_COMPLEX,
+        CATEGORICAL_INPUTS,
         *normalization_options("none", ("channel", "all")),
     )
 
@@ -346,6 +349,7 @@ class SequenceInputLayer(InputLayer):
         ),
         Option("MinLength", 1, integer(), "Fewest time steps that a sequence may have.", Group.PLAIN),
         SPLIT_COMPLEX,
+        CATEGORICAL_INPUTS,
         *normalization_options("none", ("channel", "element", "all")),
     )
 

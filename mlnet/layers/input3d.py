@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mlnet.layers.base import layer_table
+from mlnet.layers.categorical_inputs import CATEGORICAL_INPUTS
 from mlnet.layers.input import SPLIT_COMPLEX, ImagesLayer, image_size, normalization_options
 from mlnet.options import constructs
 
@@ -20,6 +21,7 @@ class Image3DInputLayer(ImagesLayer):
             (28, [28, 28], [9, 9, 9, 1, 5], [0, 9, 9, 1], [9, 9.5, 9, 1], [9, 9, np.nan], [True] * 4, "9999", None),
         ),
         SPLIT_COMPLEX,
+        CATEGORICAL_INPUTS,
         *normalization_options("zerocenter", ("channel", "element", "all")),
     )
 

@@ -22,6 +22,7 @@ from mlnet.layers import general_input
 from mlnet.layers.base import Layer
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.network.categories import encoded
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
@@ -195,6 +196,7 @@ def predictors_for(
     """Return ``X`` as mini-batches for the input layers of a network; ``keep`` is for sequences, see `Steps`."""
     layers = network.input_layers
     names = [layer.Name for layer in layers]
+    X = encoded(layers, X, where)  # noqa: N806
     if is_table(X) and len(layers) == 1:
         size = layers[0].size()
         X = prediction_table(X, size.format, size.channels, where)  # noqa: N806

@@ -6,7 +6,7 @@ that networks take: (S..., C, N) with spatial dimensions, (N, C) without, lists 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,15 @@ import numpy as np
 from mlnet.data.category_encoding import Encoder
 from mlnet.data.columns import categorical_names, columns_of, is_table
 from mlnet.data.datastore import Datastore
+from mlnet.data.rearranged import RearrangedDatastore
 from mlnet.errors import DataError, OptionError
 from mlnet.labels import categorical, categories
 from mlnet.layers import general_input
 from mlnet.layers.base import Size
+from mlnet.layers.input import InputLayer
 from mlnet.layers.output import ClassesOutputLayer
+from mlnet.network.categories import coder
 from mlnet.network.resolve import Resolved
-from mlnet.options import describe
 from mlnet.table import DataTable
 from mlnet.training.caller import caller
 from mlnet.training.options import TrainingOptions
@@ -58,6 +60,7 @@ class DataForms:
         self._response_encoding = options.CategoricalTargetEncoding
         self._takes_classes = isinstance(network.output_layer, ClassesOutputLayer)
         self._encoders: dict[int, Encoder] = {}
+        self._names: dict[int, str] = {}
 
     def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         """Return inputs and responses (None for a datastore) in the form that networks take."""
@@ -83,6 +86,23 @@ class DataForms:
             x = [self._input(number, each, f"{where}X for '{names[number]}'") for number, each in enumerate(x)]
         return x
 
+    def remembered(self, network: Resolved) -> Resolved:
+        """Return the network with the categories of its inputs in the input layers, for predictions."""
+        kept = {
+            number: [("", encoder.names, self._one_hot)] for number, encoder in self._encoders.items() if 0 <= number < _COLUMNS
+        }  # of inputs by their number
+        kept[0] = kept.get(0, []) + [(name, self._encoders[key].names, self._one_hot) for key, name in
+                                     self._names.items()]  # fmt: skip
+        numbers = {layer.Name: number for number, layer in enumerate(network.input_layers)}
+        return network.with_layers(
+            [
+                layer.replaced(CategoricalInputs=tuple(kept.get(numbers[layer.Name], ())))
+                if isinstance(layer, InputLayer)
+                else layer
+                for layer in network.layers
+            ]
+        )
+
     def _table(self, table: Any, responses: Any, where: str) -> Any:
         """Return a table of features with numbers in place of the categories of its predictors and responses."""
         columns, names = columns_of(table), categorical_names(table)
@@ -95,8 +115,9 @@ class DataForms:
                 continue
             one_hot = self._response_encoding == "one-hot" if is_response else self._one_hot
             encoder = self._encoder(_COLUMNS + place, columns[name])
-            numbers = encoder.numbers(columns[name], f"{where}X: the column '{name}'")
-            encoded[name] = list(encoder.indicators(numbers[:, np.newaxis])) if one_hot else numbers
+            encoded[name] = encoder.column(columns[name], f"{where}X: the column '{name}'", one_hot=one_hot)
+            if not is_response:
+                self._names.setdefault(_COLUMNS + place, name)
         return DataTable(**{**columns, **encoded}) if encoded else table
 
     def _datastore(self, datastore: Datastore, where: str) -> Datastore:
@@ -108,9 +129,8 @@ class DataForms:
             order = layer.InputFormat if isinstance(layer, general_input.InputLayer) else ""
             arrange = None if labels == "auto" else _arranger(labels, order, at)
             if number < len(first) and isinstance(first[number], categorical):
-                functions.append(
-                    self._coder(number, first[number], arrange, layer.size() if self._one_hot else None, at)
-                )
+                encoder = self._encoder(number, first[number])
+                functions.append(coder(encoder, arrange, layer.size() if self._one_hot else None, at))
             else:
                 functions.append(arrange)
         encodes = False
@@ -121,33 +141,10 @@ class DataForms:
             encodes = encodes and bool(value) and isinstance(value[0], categorical)
             if encodes:
                 one_hot = Size("C", (1,)) if self._response_encoding == "one-hot" else None
-                functions.append(self._coder(-1 - number, value[0], arrange, one_hot, f"{where}Y"))
+                functions.append(coder(self._encoder(-1 - number, value[0]), arrange, one_hot, f"{where}Y"))
             else:
                 functions.append(arrange)
-        return _Rearranged(datastore, functions, keeps_labels=not encodes) if any(functions) else datastore
-
-    def _coder(
-        self, number: int, first: categorical, arrange: Callable[[Any], Any] | None, one_hot: Size | None, where: str
-    ) -> Callable[[Any], Any]:
-        """Return what turns categories of one observation into numbers, or indicators for an input of a size."""
-        encoder = self._encoder(number, first)
-
-        def encode(value: Any) -> Any:
-            if not isinstance(value, categorical):
-                raise DataError(
-                    f"{where}: needs categories in every observation, as the first one has them, but got "
-                    f"{describe(value)}."
-                )
-            numbers = encoder.numbers(value, where)
-            numbers = numbers if arrange is None else arrange(numbers)
-            if one_hot is None:
-                return numbers
-            if one_hot.is_sequence:
-                return encoder.one_hot(numbers, has_rows=False)
-            spatial = len(one_hot.spatial)
-            return encoder.indicators(numbers.reshape(*numbers.shape[:spatial], -1))
-
-        return encode
+        return RearrangedDatastore(datastore, functions, keeps_labels=not encodes) if any(functions) else datastore
 
     def _input(self, number: int, x: Any, where: str) -> Any:
         labels, layer = self._formats[number], self._layers[number]
@@ -187,43 +184,6 @@ class DataForms:
 
 _COLUMNS = 1000
 """Where the numbers of the encoders of columns of tables begin; those of inputs count from 0."""
-
-
-class _Rearranged(Datastore):
-    """A datastore whose columns are arranged; None leaves a column as it is, the last one is for the response."""
-
-    def __init__(
-        self, source: Datastore, functions: Sequence[Callable[[Any], Any] | None], *, keeps_labels: bool
-    ) -> None:
-        super().__init__()
-        self._keeps_labels = keeps_labels
-        self._source, self._functions = source, functions
-        self.in_background, self.response_advice = source.in_background, source.response_advice
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def rows(self, numbers: Sequence[int], generator: np.random.Generator | None = None) -> list[tuple[Any, ...]]:
-        """Return the arranged columns of the observations ``numbers``."""
-        return [
-            tuple(
-                value if function is None else function(value)
-                for value, function in zip(row, self._functions, strict=False)
-            )
-            for row in self._source.rows(numbers, generator)
-        ]
-
-    def labels(self) -> categorical | None:
-        """Return the labels of the source, where they are not encoded."""
-        return self._source.labels() if self._keeps_labels else None
-
-    def classes(self) -> list[str]:
-        """Return the classes of the source."""
-        return self._source.classes()
-
-    def describe_row(self, number: int) -> str:
-        """Return how messages name an observation."""
-        return self._source.describe_row(number)
 
 
 def _is_categorical(data: Any) -> bool:

@@ -145,6 +145,7 @@ def trainNetwork(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:
         network = as_started(network, found.training, found.where)
     forms = DataForms(options, network)
     data, network = training_data(network, *forms(X, Y, "trainNetwork: "), options)
+    network = forms.remembered(network)
     count = len(data.predictors)
     check_mini_batch(network, count if options.is_full_batch else min(options.MiniBatchSize, count))
     meters = Meters(options.Metrics, network.output_layer)

@@ -1,0 +1,33 @@
+"""What an input layer knows of the categories that it was trained with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlnet.options import Argument, Group, Option
+from mlnet.rules import Refused, Rule
+
+
+def _encodings(value: Any) -> tuple[tuple[str, tuple[str, ...], bool], ...]:
+    found = []
+    for column, names, one_hot in value:
+        names = [str(name) for name in names if isinstance(name, str)] if len(names) else []
+        if not isinstance(column, str) or not names or len(set(names)) != len(names) or one_hot not in (False, True):
+            raise Refused
+        found.append((column, tuple(names), bool(one_hot)))
+    return tuple(found)
+
+
+CATEGORICAL_INPUTS = Option(
+    "CategoricalInputs",
+    (),
+    Rule(
+        "(column, categories, whether as indicators) for each column",
+        _encodings,
+        ([1], "x", [("c", [], True)], [("c", ["a", "a"], True)], [(1, ["a"], True)], [("c", ["a"], 2)], None),
+    ),
+    "The categories of training data, which predictions take in the same order; the column of a table, '' for arrays.",
+    Group.HIDDEN,
+    Argument.NONE,
+)
+"""The option of all input layers that training sets."""
