@@ -63,7 +63,8 @@ def _read(filename: str, *, by_palette: bool) -> np.ndarray:
         raise DataError("the file does not exist") from None
     except Exception as error:
         text = str(error).replace(repr(filename), "").strip().rstrip(".") or type(error).__name__
-        raise DataError(f"the file is no image, or damaged or incomplete ({text})") from error
+        more = "" if " object at 0x" in text else f" ({text})"
+        raise DataError(f"the file is no image, or damaged or incomplete{more}") from error
 
 
 def _image(filename: str, extension: str, *, by_palette: bool) -> np.ndarray:

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.errors import OptionError
+from mlnet.options import describe
 from mlnet.rules import EMPTY, is_empty
 from mlnet.structure import Structure
+from mlnet.training.caller import caller
 from mlnet.training.full_batch_table import FullBatchTable
 from mlnet.training.metering import Result
 from mlnet.training.metrics import Metric, as_metrics
@@ -92,8 +95,8 @@ class Reporter:
         if not self._functions:
             return False
         information = self._information(state, progress)
-        answers = [function(information) for function in self._functions]
-        return any(not is_empty(answer) and bool(answer) for answer in answers)
+        answers = [_stops(function(information)) for function in self._functions]
+        return any(answers)
 
     def _information(self, state: str, progress: Progress | None) -> Structure:
         """Return what the functions of OutputFcn get."""
@@ -122,3 +125,15 @@ class Reporter:
             **more,
             State=state,
         )
+
+
+def _stops(answer: Any) -> bool:
+    """Return what an OutputFcn has answered: true or false, nothing or [] for false."""
+    if answer is None or is_empty(answer):
+        return False
+    if isinstance(answer, str) or np.size(answer) != 1 or np.asarray(answer).dtype.kind not in "biuf":
+        raise OptionError(
+            f"{caller()}: OutputFcn: needs to return true to stop, false or nothing to go on, but returned "
+            f"{describe(answer)}."
+        )
+    return bool(np.ravel(answer)[0])

@@ -205,6 +205,10 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "Probability": [(0, 0), (0.5, 0.5), (np.float32(0.25), 0.25)],
     "HasUnpoolingOutputs": _FLAG,
     "SplitComplexInputs": _FLAG,
+    "CategoricalInputs": [
+        ([("kind", ["a", "b"], True)], (("kind", ("a", "b"), True),)),
+        ((("", ("c",), 0), ("x", ("a",), 1)), (("", ("c",), False), ("x", ("a",), True))),
+    ],
     "DataAugmentation": [
         ("None", "none"),
         ("RandFlipLR", "randfliplr"),

@@ -111,6 +111,17 @@ def test_shortest_keeps_one_end(direction, expected):
     assert np.isfinite(trainNetwork(x, y, regressor(), opts, nargout=2)[1].TrainingLoss).all()
 
 
+@pytest.mark.parametrize("direction", ["right", "left"])
+def test_the_value_of_padding_reaches_no_result(direction):
+    x = sequences(lengths=(5, 2, 9, 4))
+    losses = []
+    for value in (0, 7, -1e6):
+        rng(0)
+        opts = options(SequencePaddingValue=value, SequencePaddingDirection=direction, InitialLearnRate=1e-3)
+        losses.append(trainNetwork(x, [each[:1] for each in x], regressor(), opts, nargout=2)[1].TrainingLoss)
+    np.testing.assert_array_equal(losses[1:], [losses[0]] * 2)
+
+
 def test_predictions_of_the_shortest_length():
     x = sequences(lengths=(5, 2, 9, 4))
     net = trainNetwork(x, [each[:1] - 1000 for each in x], regressor(), options(InitialLearnRate=1e-3))

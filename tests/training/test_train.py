@@ -514,6 +514,20 @@ def test_bad_input(call, error, text):
         call()
 
 
+@pytest.mark.parametrize("answer", ["yes", [1, 0], np.array([True, False]), {"stop": True}])
+def test_answers_of_output_functions_are_true_or_false(answer):
+    with pytest.raises(OptionError, match="OutputFcn: needs to return true to stop, false or nothing to go on, but"):
+        trainNetwork(X, Y, classifier(), options(OutputFcn=lambda info: answer))
+
+
+@pytest.mark.parametrize("answer", [None, [], False, 0, np.zeros((0, 0)), np.array([[0]]), True, 1, np.bool_(True)])
+def test_answers_of_output_functions(answer):
+    stops = np.size(answer) > 0 and bool(answer)
+    watch = {"OutputFcn": lambda info: answer if info.State == "iteration" else None}
+    info = trainNetwork(X, Y, classifier(), options(MaxEpochs=4, **watch), nargout=2)[1]
+    assert (len(info.TrainingLoss) == 1) == stops
+
+
 @pytest.mark.parametrize(
     "asked",
     [
