@@ -11,8 +11,9 @@ from mlnet.rules import Refused, Rule
 def _encodings(value: Any) -> tuple[tuple[str, tuple[str, ...], bool], ...]:
     found = []
     for column, names, one_hot in value:
-        names = [str(name) for name in names if isinstance(name, str)] if len(names) else []
-        if not isinstance(column, str) or not names or len(set(names)) != len(names) or one_hot not in (False, True):
+        if isinstance(names, str) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+            raise Refused
+        if not isinstance(column, str) or one_hot not in (False, True):
             raise Refused
         found.append((column, tuple(names), bool(one_hot)))
     return tuple(found)
@@ -24,9 +25,10 @@ CATEGORICAL_INPUTS = Option(
     Rule(
         "(column, categories, whether as indicators) for each column",
         _encodings,
-        ([1], "x", [("c", [], True)], [("c", ["a", "a"], True)], [(1, ["a"], True)], [("c", ["a"], 2)], None),
+        ([1], "x", [("c", "ab", True)], [("c", ["a", "a"], True)], [(1, ["a"], True)], [("c", ["a"], 2)], None),
     ),
-    "The categories of training data, which predictions take in the same order; the column of a table, '' for arrays.",
+    "The columns of the training data with their categories, which predictions take in the same order; numbers "
+    "have no categories, and the column of arrays is ''. Empty where nothing was categorical.",
     Group.HIDDEN,
     Argument.NONE,
 )

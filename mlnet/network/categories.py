@@ -9,7 +9,7 @@ from mlnet.data.category_encoding import Encoder
 from mlnet.data.columns import columns_of, is_table
 from mlnet.data.datastore import Datastore
 from mlnet.data.rearranged import RearrangedDatastore
-from mlnet.errors import DataError
+from mlnet.errors import DataError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.layers.input import InputLayer
@@ -82,9 +82,15 @@ def _array(layer: InputLayer, known: tuple[Encoder, bool] | None, x: Any, where:
 
 
 def _table(layer: InputLayer, table: Any, where: str) -> Any:
+    """Return the columns that the network was trained with, in their order."""
     columns = columns_of(table)
+    wanted = [entry for entry in layer.CategoricalInputs if entry[0]]
     found = {}
-    for name, names, one_hot in layer.CategoricalInputs:
-        if isinstance(columns.get(name), categorical):
-            found[name] = Encoder.of(names).column(columns[name], f"{where}: the column '{name}'", one_hot=one_hot)
-    return DataTable(**{**columns, **found}) if found else table
+    for name, names, one_hot in wanted:
+        if name not in columns:
+            fix = nearest(name, columns)
+            raise DataError(f"{where}: needs the columns of the training data, but there is no '{name}'.{fix}")
+        found[name] = columns[name]
+        if names and isinstance(found[name], categorical):
+            found[name] = Encoder.of(names).column(found[name], f"{where}: the column '{name}'", one_hot=one_hot)
+    return DataTable(**found) if found else table

@@ -60,7 +60,7 @@ class DataForms:
         self._response_encoding = options.CategoricalTargetEncoding
         self._takes_classes = isinstance(network.output_layer, ClassesOutputLayer)
         self._encoders: dict[int, Encoder] = {}
-        self._names: dict[int, str] = {}
+        self._predictors: dict[int, str] = {}
 
     def __call__(self, x: Any, y: Any, where: str) -> tuple[Any, Any]:
         """Return inputs and responses (None for a datastore) in the form that networks take."""
@@ -88,11 +88,12 @@ class DataForms:
 
     def remembered(self, network: Resolved) -> Resolved:
         """Return the network with the categories of its inputs in the input layers, for predictions."""
-        kept = {
-            number: [("", encoder.names, self._one_hot)] for number, encoder in self._encoders.items() if 0 <= number < _COLUMNS
-        }  # of inputs by their number
-        kept[0] = kept.get(0, []) + [(name, self._encoders[key].names, self._one_hot) for key, name in
-                                     self._names.items()]  # fmt: skip
+        kept = {number: [("", encoder.names, self._one_hot)] for number, encoder in self._encoders.items()}
+        if any(key in self._encoders for key in self._predictors):
+            kept[0] = [
+                (name, self._encoders[key].names if key in self._encoders else (), self._one_hot)
+                for key, name in self._predictors.items()
+            ]
         numbers = {layer.Name: number for number, layer in enumerate(network.input_layers)}
         return network.with_layers(
             [
@@ -111,13 +112,13 @@ class DataForms:
         encoded = {}
         for place, name in enumerate(columns):
             is_response = name in given
+            if not is_response:
+                self._predictors.setdefault(_COLUMNS + place, name)
             if name not in names or (is_response and (self._takes_classes or self._response_encoding == "auto")):
                 continue
             one_hot = self._response_encoding == "one-hot" if is_response else self._one_hot
             encoder = self._encoder(_COLUMNS + place, columns[name])
             encoded[name] = encoder.column(columns[name], f"{where}X: the column '{name}'", one_hot=one_hot)
-            if not is_response:
-                self._names.setdefault(_COLUMNS + place, name)
         return DataTable(**{**columns, **encoded}) if encoded else table
 
     def _datastore(self, datastore: Datastore, where: str) -> Datastore:

@@ -207,7 +207,7 @@ _BY_NAME: dict[str, list[tuple[Any, Any]]] = {
     "SplitComplexInputs": _FLAG,
     "CategoricalInputs": [
         ([("kind", ["a", "b"], True)], (("kind", ("a", "b"), True),)),
-        ((("", ("c",), 0), ("x", ("a",), 1)), (("", ("c",), False), ("x", ("a",), True))),
+        ((("", ("c",), 0), ("x", (), 1)), (("", ("c",), False), ("x", (), True))),
     ],
     "DataAugmentation": [
         ("None", "none"),

@@ -65,6 +65,10 @@ def test_tables_of_the_same_columns(tmp_path, encoding):
         np.testing.assert_allclose(predict(each, few), expected[:2], rtol=1e-6)
         texts = pandas.DataFrame({"kind": KINDS, "size": SIZES})
         np.testing.assert_array_equal(predict(each, texts), expected)
+        for other in (frame()[["y", "size", "kind"]], texts[["size", "kind"]]):  # columns have names
+            np.testing.assert_array_equal(predict(each, other), expected)
+        with pytest.raises(DataError, match="needs the columns of the training data, but there is no 'size'"):
+            predict(each, frame()[["kind", "y"]])
         assert (classify(each, frame()).names() == classify(each, plain).names()).all()
         np.testing.assert_array_equal(predict(each, plain), expected)  # numbers go in as they are
         with pytest.raises(DataError, match=r"predict: X: the column 'kind': needs the categories .*but has 'pink'"):
