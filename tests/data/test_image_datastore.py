@@ -235,8 +235,9 @@ def test_unreadable_files_are_named(folder):
     broken(folder)
     imds = datastore(folder)
     for number, name in ((2, "cat/1.png"), (5, "dog/0.png"), (7, "dog/2.png")):
-        with pytest.raises(DataError, match=f"{name}: the file is no image, or damaged or incomplete .*'skip'"):
+        with pytest.raises(DataError, match=f"{name}: the file is no image, or damaged or incomplete.*'skip'") as found:
             readimage(imds, number)
+        assert " object at " not in str(found.value)
     (folder / "dog" / "1.png").unlink()
     with pytest.raises(DataError, match="dog/1.png: the file does not exist"):
         readimage(imds, 6)
