@@ -85,7 +85,7 @@ class Loader:
         """Return a process that reads mini-batches; None where a thread serves as well, or there can be none."""
         data = example.mini_batch.data
         rows = rows_of(data.predictors)
-        parts = example.x if isinstance(example.x, tuple) else (example.x,)
+        parts = (*_parts(example.x), *_parts(example.targets))
         lengths = example.lengths if isinstance(example.lengths, tuple) else (example.lengths,)
         is_fixed = all(isinstance(part, np.ndarray) for part in parts) and all(each is None for each in lengths)
         if rows is None or not rows.datastore.forkable or not is_fixed or not can_fork():
@@ -134,24 +134,34 @@ class _Process:
 
     def __init__(self, loader: Loader, example: Loaded) -> None:
         data = example.mini_batch.data
-        self._example, self._is_tuple = example, isinstance(example.x, tuple)
+        self._example, self._count = example, len(_parts(example.x))
 
         def read(request: tuple[Any, int, int]) -> list[np.ndarray]:
             x, _ = loader.predictors(data, *request)
-            return [*(x if self._is_tuple else (x,)), data.targets.batch(request[0])]
+            return [*_parts(x), *_parts(data.targets.batch(request[0]))]
 
-        parts = example.x if self._is_tuple else (example.x,)
-        self._process = ReadingProcess(read, [*parts, example.targets], _AHEAD)
+        self._process = ReadingProcess(read, [*_parts(example.x), *_parts(example.targets)], _AHEAD)
 
     def ask(self, mini_batch: MiniBatch) -> None:
         self._process.ask((mini_batch.observations, mini_batch.epoch.number, mini_batch.start))
 
     def answer(self, mini_batch: MiniBatch) -> Loaded:
-        *parts, targets = self._process.answer()
-        return Loaded(mini_batch, tuple(parts) if self._is_tuple else parts[0], targets, self._example.lengths)
+        found, example = self._process.answer(), self._example
+        x, targets = found[: self._count], found[self._count :]
+        return Loaded(
+            mini_batch,
+            tuple(x) if isinstance(example.x, tuple) else x[0],
+            type(example.targets)(targets) if isinstance(example.targets, (tuple, list)) else targets[0],
+            example.lengths,
+        )
 
     def close(self) -> None:
         self._process.close()
+
+
+def _parts(value: Any) -> tuple[Any, ...]:
+    """Return the arrays of several inputs or outputs, or the only one."""
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
 
 
 def read_once(data: DataSet) -> None:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import MlnetError, TrainingError
+from mlnet.training.caller import caller
 
 Arrays = list[np.ndarray]
 _PATIENCE_S = 1.0
@@ -139,7 +140,7 @@ class ReadingProcess:
             reason = f"exit code {os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])}"
         self._pid = 0
         return TrainingError(
-            f"trainNetwork: the process that reads data in the background has ended ({reason}). Where memory is short, "
+            f"{caller()}: the process that reads data in the background has ended ({reason}). Where memory is short, "
             "lower MiniBatchSize; or set DispatchInBackground=False."
         )
 

@@ -151,6 +151,7 @@ def _trained(X: Any, T: Any, layers: Any, loss: NetLoss, options: TrainingOption
     forms = NetForms(options, network, loss)
     keep = kept_steps(options)
     data = net_data_set(network, loss, *forms(X, T, f"{_WHERE}: "), None, f"{_WHERE}: ", keep)
+    network = forms.remembered(network)
     count = len(data.predictors)
     check_mini_batch(network, count if options.is_full_batch else min(options.MiniBatchSize, count))
     validation = _validation(network, loss, forms, data, options, (X, T))

@@ -101,3 +101,19 @@ def test_sequences():
     net = trained((words, targets), layers, "one-hot")
     for found, expected in zip(predict(net, words), predict(net, steps), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("encoding", ["integer", "one-hot"])
+def test_networks_of_trainnet(encoding):
+    plain = np.c_[ENCODINGS[encoding](KINDS), SIZES]
+    layers = [featureInputLayer(plain.shape[1]), fullyConnectedLayer(2), softmaxLayer()]
+    given = {"MaxEpochs": 2, "MiniBatchSize": 4, "Verbose": False, "CategoricalInputEncoding": encoding}
+
+    def train(*data):
+        rng(0)
+        return mlnet.trainnet(*data, layers, "crossentropy", trainingOptions("adam", **given))
+
+    expected = mlnet.minibatchpredict(train(plain, categorical(Y)), plain)
+    net = train(pandas.DataFrame({"kind": pandas.Categorical(KINDS), "size": SIZES, "y": pandas.Categorical(Y)}))
+    np.testing.assert_allclose(mlnet.minibatchpredict(net, frame()), expected, rtol=1e-6)
+    np.testing.assert_allclose(mlnet.minibatchpredict(net, frame(KINDS[:2], SIZES[:2])), expected[:2], rtol=1e-6)
