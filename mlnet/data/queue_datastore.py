@@ -23,6 +23,7 @@ class QueueDatastore(Datastore):
         super().__init__()
         self._queue = queue
         self._count = len(queue._order)
+        self.forkable = queue._values["ds"].forkable
 
     def __len__(self) -> int:
         return self._count
