@@ -92,6 +92,7 @@ def trained(*data, layers=None, **more):
 def test_the_same_network_as_from_arrays(known, background):
     expected = trained(IMAGES, LABELS)
     data = Rows(images(), LABELS, labels=categorical(LABELS) if known else None)
+    data.forkable = False  # so that it is this process that notes who reads
     net = trained(data, DispatchInBackground=background)
     np.testing.assert_array_equal(net.predict(IMAGES), expected.predict(IMAGES))
     np.testing.assert_array_equal(net.Layers(3).TrainedMean, expected.Layers(3).TrainedMean)
