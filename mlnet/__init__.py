@@ -52,6 +52,7 @@ _NAMES_OF = {
         "UnknownNameError"
     ),
     "interop.code": "codeFor",
+    "interop.matlab_export": "exportNetworkToMATLAB",
     "interop.onnx_export": "exportONNXNetwork",
     "interop.onnx_import": "importNetworkFromONNX importONNXLayers importONNXNetwork",
     "interop.openvino_export": "exportOpenVINO",

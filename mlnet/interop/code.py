@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import NotSupportedError, OptionError
+from mlnet.interop.matlab_layers import handle_of
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer, dims
 from mlnet.layers.custom import Layer as CustomLayer
@@ -20,7 +21,6 @@ from mlnet.network.wiring import where_text
 from mlnet.options import Argument, Option
 from mlnet.rules import choice
 
-_WIDTH = 100
 _LANGUAGES = choice("python", "matlab")
 
 
@@ -67,13 +67,13 @@ def codeFor(layers: Any, language: str = "python") -> str:  # noqa: N802 - the s
     """
     if not isinstance(language, str) or language.lower() not in _LANGUAGES.names:
         raise OptionError(f"codeFor: language: needs one of 'python', 'matlab', but got {language!r}.")
-    writer = _Python() if language.lower() == "python" else _Matlab()
+    writer = _Python() if language.lower() == "python" else Matlab()
     if isinstance(layers, DAGNetwork):
         layers = layerGraph(layers)
     elif isinstance(layers, TrainedNetwork):
         layers = layers.Layers
     if isinstance(layers, LayerGraph):
-        lines = _graph(writer, layers)
+        lines = graph_code(writer, layers)
     else:
         lines = writer.array("layers", list(LayerArray(layers)))
     if writer.mistakes:
@@ -119,16 +119,10 @@ class _Language:
             return self._custom(layer, number)
         arguments = []
         learned = {*(each.name for each in layer.learnables), *layer.states}
-        for option, value in _written(layer):
-            if option.name in learned:
-                if np.size(value):
-                    size = dims(np.shape(value))
-                    self._left_out.append(f"{where_text(number, layer)}, {option.name} of size {size}")
-                continue
-            try:
-                text = self.value(value)
-            except ValueError:
-                self.mistakes.append(f"{where_text(number, layer)}: {option.name} is {type(value).__name__}.")
+        for option in _written(layer):
+            write = self.learned if option.name in learned else self.option
+            text = write(layer, number, option.name)
+            if text is None:
                 continue
             is_required = option.argument is Argument.REQUIRED
             arguments.append(text if is_required else self.pair(option.name, text))
@@ -164,17 +158,32 @@ class _Language:
         self._left_out += [f"{where}, {each} of size {dims(size)}" for each, size in sizes.items() if np.prod(size)]
         return f"{name}({', '.join([*positional, *named])})"
 
+    def learned(self, layer: Layer, number: int, name: str) -> str | None:
+        """Return a learned value as code, or None where it is left out."""
+        value = getattr(layer, name)
+        if np.size(value):
+            self._left_out.append(f"{where_text(number, layer)}, {name} of size {dims(np.shape(value))}")
+        return None
 
-def _written(layer: Layer) -> Iterator[tuple[Option, Any]]:
+    def option(self, layer: Layer, number: int, name: str) -> str | None:
+        """Return the value of an option as code, or None where it is left out or cannot be."""
+        value = getattr(layer, name)
+        try:
+            return self.value(value)
+        except ValueError:
+            self.mistakes.append(f"{where_text(number, layer)}: {name} is {type(value).__name__}.")
+        return None
+
+
+def _written(layer: Layer) -> Iterator[Option]:
     """Yield the options that the code names: required ones, then those without their defaults."""
     options = layer.table.options.values()
     required = [option for option in layer.table.positional if option.argument is Argument.REQUIRED]
-    for option in required:
-        yield option, getattr(layer, option.name)
+    yield from required
     for option in options:
         value = getattr(layer, option.name)
         if option not in required and option.argument is not Argument.NONE and not _same(value, option.default):
-            yield option, value
+            yield option
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -217,7 +226,7 @@ class _Python(_Language):
             self._needs_numpy = True
             return f"np.{value.__name__}"
         if isinstance(value, LayerGraph):
-            return f"[{', '.join(self.call(layer, number) for number, layer in enumerate(_chain(value)))}]"
+            return f"[{', '.join(self.call(layer, number) for number, layer in enumerate(chain_of(value)))}]"
         raise ValueError
 
     def _number(self, value: Any) -> str:
@@ -237,7 +246,7 @@ class _Python(_Language):
         return f"[{', '.join(self._array(each) if each.ndim else self._number(each) for each in value)}]"
 
 
-class _Matlab(_Language):
+class Matlab(_Language):
     """Code of MATLAB."""
 
     comment = "%"
@@ -253,8 +262,7 @@ class _Matlab(_Language):
     def value(self, value: Any) -> str:
         """Return a literal."""
         if isinstance(value, str):
-            quoted = value.replace("'", "''")
-            return f"'{quoted}'"
+            return _matlab_text(value)
         if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
         if value is None:
@@ -269,9 +277,9 @@ class _Matlab(_Language):
         if isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value):
             return f"{{{', '.join(self.value(each) for each in value)}}}"
         if isinstance(value, np.ufunc):
-            return f"@{value.__name__}"
+            return handle_of(value)
         if isinstance(value, LayerGraph):
-            return f"[{'; '.join(self.call(layer, number) for number, layer in enumerate(_chain(value)))}]"
+            return f"[{'; '.join(self.call(layer, number) for number, layer in enumerate(chain_of(value)))}]"
         raise ValueError
 
     def _number(self, value: Any) -> str:
@@ -295,7 +303,16 @@ class _Matlab(_Language):
         return f"reshape([{numbers}], [{' '.join(map(str, value.shape))}])"
 
 
-def _chain(graph: LayerGraph) -> list[Layer]:
+def _matlab_text(text: str) -> str:
+    """Return a character vector; one with control characters as numbers."""
+    if text.isprintable():
+        quoted = text.replace("'", "''")
+        return f"'{quoted}'"
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+    return f"char([{' '.join(map(str, units))}])"
+
+
+def chain_of(graph: LayerGraph) -> list[Layer]:
     """Return the layers of a graph that is a chain; raise ValueError for others."""
     layers = list(graph.Layers)
     if [(wire.source, wire.destination) for wire in graph.wires] != [_link(a, b) for a, b in _pairs(layers)]:
@@ -314,7 +331,7 @@ def _link(source: Layer, destination: Layer) -> tuple[Port, Port] | None:
     return Port(source.Name, source.outputs[0]), Port(destination.Name, destination.inputs[0])
 
 
-def _graph(writer: _Language, graph: LayerGraph) -> list[str]:
+def graph_code(writer: _Language, graph: LayerGraph) -> list[str]:
     """Return the lines that make a graph: arrays of layers that feed one another, then the other connections."""
     wires = set(graph.wires)
     chains: list[list[tuple[int, Layer]]] = []
@@ -325,7 +342,7 @@ def _graph(writer: _Language, graph: LayerGraph) -> list[str]:
             chains[-1].append((number, layer))
         else:
             chains.append([(number, layer)])
-    end = ";" if isinstance(writer, _Matlab) else ""
+    end = ";" if isinstance(writer, Matlab) else ""
     lines = [f"lgraph = layerGraph(){end}"]
     for chain in chains:
         lines += [*writer.array("layers", [layer for _, layer in chain]), f"lgraph = addLayers(lgraph, layers){end}"]
