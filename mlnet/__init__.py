@@ -53,6 +53,7 @@ _NAMES_OF = {
     ),
     "interop.code": "codeFor",
     "interop.matlab_export": "exportNetworkToMATLAB",
+    "interop.matlab_import": "importNetworkFromMATLAB matlabFolder",
     "interop.onnx_export": "exportONNXNetwork",
     "interop.onnx_import": "importNetworkFromONNX importONNXLayers importONNXNetwork",
     "interop.openvino_export": "exportOpenVINO",

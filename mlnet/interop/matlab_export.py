@@ -16,6 +16,7 @@ from mlnet.interop.code import Matlab, chain_of, graph_code
 from mlnet.interop.matlab_layers import NOT_IN_MATLAB, OLDEST, SINCE
 from mlnet.labels import categorical
 from mlnet.layers.base import Call, Layer
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.layers.input_whitening import is_whitening
 from mlnet.layers.per_channel import PerChannelLayer
@@ -29,7 +30,7 @@ from mlnet.network.wiring import where_text
 from mlnet.options import Argument, Declared, Group, Option, Table, describe
 from mlnet.rules import EMPTY, Refused, Rule, read_only
 from mlnet.storage import mat
-from mlnet.storage.atomic import write_atomically
+from mlnet.storage.together import write_together
 from mlnet.version import __version__
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -124,10 +125,8 @@ def exportNetworkToMATLAB(net: Any, *args: Any, **kwargs: Any) -> None:  # noqa:
     parts = mat.to_bytes(values, where, is_compressed=True)
     try:
         options.folder.mkdir(exist_ok=True)
-        write_atomically(
-            options.folder / f"{options.FunctionName}.mat", lambda out: [out.write(part) for part in parts]
-        )
-        write_atomically(options.folder / f"{options.FunctionName}.m", lambda out: out.write(code.encode()))
+        file = options.folder / f"{options.FunctionName}.m"
+        write_together({file.with_suffix(".mat"): b"".join(parts), file: code.encode()})
     except OSError as error:
         raise DataError(f"{where}: cannot be written: {error.strerror or error}.") from error
 
@@ -190,6 +189,8 @@ class _Exporter(Matlab):
         layers = []
         for number, layer in enumerate(graph.Layers):
             where = where_text(number, layer)
+            if isinstance(layer, CustomLayer):
+                self.mistakes.append(f"{where}: is a custom layer of Python, which MATLAB cannot run.")
             if layer.constructor_name in NOT_IN_MATLAB:
                 self.mistakes.append(f"{where}: {NOT_IN_MATLAB[layer.constructor_name]}.")
             if isinstance(layer, InputLayer) and is_whitening(layer):

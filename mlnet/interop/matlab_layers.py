@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-
-SCRIPTS = Path(__file__).parent / "matlab"
-"""The folder with the functions for MATLAB's side."""
 
 NOT_IN_MATLAB: Mapping[str, str] = {
     "rmsNormalizationLayer": "MATLAB has no RMS normalization. Train with layerNormalizationLayer for MATLAB",

@@ -214,7 +214,7 @@ def _declared(fields: dict[str, Any], where: str, *, is_custom: bool = False) ->
         raise TypeError("its options are no structure")
     made = table[name].from_values({option: _in_rows(decode(each, where)) for option, each in options.items()})
     if isinstance(made, Layer):
-        _check_whole(made)
+        check_whole(made)
     return made
 
 
@@ -223,7 +223,7 @@ def _in_rows(value: Any) -> Any:
     return np.array(value, order="C") if isinstance(value, np.ndarray) else value
 
 
-def _check_whole(layer: Layer) -> None:
+def check_whole(layer: Layer) -> None:
     """Refuse whole numbers that no layer has, before sizes are made of them."""
     for option, value in layer._values.items():
         if isinstance(value, int) or (isinstance(value, np.ndarray) and value.dtype.kind == "i"):
@@ -249,7 +249,11 @@ def _list(value: Any) -> list[Any]:
 def _graph(fields: dict[str, Any], where: str) -> LayerGraph:
     layers = _layers(fields, where)
     columns = [_list(fields[name]) for name in ("sources", "outputs", "destinations", "inputs")]
-    wires = [Connection(Port(a, b), Port(c, d)) for a, b, c, d in zip(*columns, strict=True)]
+    return checked_graph(layers, [Connection(Port(a, b), Port(c, d)) for a, b, c, d in zip(*columns, strict=True)])
+
+
+def checked_graph(layers: list[Layer], wires: list[Connection]) -> LayerGraph:
+    """Return a graph; raise ValueError where the connections do not fit the layers."""
     outputs = Counter(Port(layer.Name, name) for layer in layers for name in layer.outputs)
     inputs = Counter(Port(layer.Name, name) for layer in layers for name in layer.inputs)
     names = Counter(layer.Name for layer in layers)

@@ -164,12 +164,27 @@ def test_dlnetworks(tmp_path):
     assert not network_of(tmp_path).Initialized
 
 
+class mine(mlnet.Layer):
+    """A layer of a user."""
+
+    def predict(self, X):
+        """Compute the output."""
+        return 2 * X
+
+
 def test_what_matlab_does_not_have_is_told_at_once(tmp_path):
     layers = [imageInputLayer([6, 5, 2], Normalization="zca-whitening", Mean=np.zeros(2), WhiteningMatrix=np.eye(2))]
-    layers += [rmsNormalizationLayer(), whiteningLayer(), functionLayer(lambda x: x), regressionLayer()]
+    layers += [mine(), rmsNormalizationLayer(), whiteningLayer(), functionLayer(lambda x: x), regressionLayer()]
+    net = random_network(layers)
     with pytest.raises(NotSupportedError) as caught:
-        exportNetworkToMATLAB(random_network(layers), tmp_path)
-    for words in ("'zca-whitening'", "no RMS", "no whitening layer", "PredictFcn is the function <lambda>"):
+        exportNetworkToMATLAB(net, tmp_path)
+    for words in (
+        "'zca-whitening'",
+        "no RMS",
+        "no whitening layer",
+        "PredictFcn is the function <lambda>",
+        "is a custom layer",
+    ):
         assert words in str(caught.value)
     assert not os.listdir(tmp_path)
 
