@@ -55,6 +55,24 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[_Checked], o
     _flush_folder(target.parent)
 
 
+def replace_atomically(path: str | os.PathLike[str], fill: Callable[[Path], object]) -> None:
+    """Let ``fill`` make a file of another name, which takes the place of what is at ``path`` then.
+
+    For files that are not written from the beginning to the end; ``fill`` brings them to the disk. Whatever happens
+    before leaves ``path`` as it was.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        fill(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    _flush_folder(target.parent)
+
+
 def _read_back(path: Path, written: _Checked) -> None:
     size = crc = 0
     with open(path, "rb") as file:

@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 from mlnet.errors import DataError, OptionError
 from mlnet.options import describe
-from mlnet.storage import mat
-from mlnet.storage.atomic import write_atomically
+from mlnet.storage import hdf, hdf_writer, mat, npz
+from mlnet.storage.atomic import replace_atomically, write_atomically
 from mlnet.storage.networks import custom_classes, decode, encode, structure
 from mlnet.structure import Structure
 
-_VERSIONS = {"-v6": False, "-v7": True}
+_VERSIONS = {"-v6": False, "-v7": True, "-v7.3": False}
 """The versions of MAT-files that can be written, and whether they are compressed."""
 
 
@@ -29,7 +29,8 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
     *args, **variables
         Names and values: networks, layers, layer arrays and graphs, training options; arrays, numbers, texts, lists,
         dictionaries, structures, categorical arrays. '-v6' before or behind them writes without compression, '-v7'
-        with it (the default).
+        with it (the default); '-v7.3' writes variables of any size, with ``pip install 'mlnet[mat73]'``. Into a file
+        that ends with '.npz', arrays are written as NumPy does.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
         initializer is left out where its parameter has a value.
     DataError
         Where the file cannot be written; a file of this name stays as it was.
+    MissingExtraError
+        For '-v7.3', where the package h5py is not installed.
 
     Notes
     -----
@@ -55,7 +58,7 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
     >>> load(file).names
     ['cat', 'dog']
     """
-    path = _path(file, "save")
+    path = path_of(file, "save")
     rest, version, given = list(args), "-v7", {}
     while rest:
         name = rest.pop(0)
@@ -77,8 +80,13 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
         raise OptionError("save: needs variables. Write e.g. save('net.mat', net=net).")
     where = f"save: {str(path)!r}"
     plain = {name: encode(value, f"save: {name}") for name, value in given.items()}
-    parts = mat.to_bytes(plain, where, is_compressed=_VERSIONS[version])
     try:
+        if version == "-v7.3" and path.suffix != ".npz":
+            hdf.h5py_for(where)
+            replace_atomically(path, lambda temporary: hdf_writer.fill(temporary, plain, where))
+            return
+        form = npz if path.suffix == ".npz" else mat
+        parts = form.to_bytes(plain, where, is_compressed=_VERSIONS[version])
         write_atomically(path, lambda out: [out.write(part) for part in parts])
     except OSError as error:
         raise DataError(f"{where}: cannot be written: {error.strerror or error}.") from error
@@ -93,7 +101,8 @@ def load(file: Any, /, *names: str, Layers: Any = ()) -> Structure:  # noqa: N80
     Parameters
     ----------
     file : text or path
-        A file of `save`, or of version 6 or 7 from MATLAB, Octave or SciPy; '.mat' may be left out.
+        A file of `save`, or of version 6, 7 or 7.3 from MATLAB, Octave or SciPy; '.mat' may be left out. Version 7.3
+        needs ``pip install 'mlnet[mat73]'``. Or arrays of NumPy in a file that ends with '.npz'.
     *names : texts
         The variables, by default all.
     Layers : class of a custom layer, or list of them
@@ -105,21 +114,24 @@ def load(file: Any, /, *names: str, Layers: Any = ()) -> Structure:  # noqa: N80
     Structure
         What was saved. Arrays have MATLAB's order in memory, the first dimension fastest. In files of others, arrays
         have the size that MATLAB shows, with their types; numbers that are single are Python's, character vectors
-        texts, cells lists (matrices of cells lists of rows), structures structures, arrays of structures lists of them.
+        texts, cells lists (matrices of cells lists of rows), structures structures, arrays of structures lists of them,
+        sparse matrices arrays of all elements.
 
     Raises
     ------
     DataError
         Where the file cannot be read or is damaged, has no such variable, or a variable holds objects that only MATLAB
-        can read (networks, tables, string and categorical arrays of MATLAB's own), or has custom layers whose classes
-        are not given.
+        can read (networks, tables, string and categorical arrays of MATLAB's own): the message says how exportToMlnet,
+        a function for MATLAB in `matlabFolder`, writes them. Or where it has custom layers whose classes are not given.
+    MissingExtraError
+        For files of version 7.3, where the package h5py is not installed.
     OptionError
         Where Layers are no classes of custom layers.
 
     Notes
     -----
     Nothing in a file is executed. Damaged files, and files made to do harm, take no more memory than
-    `mlnet.storage.mat.from_bytes` says.
+    `mlnet.storage.mat.from_bytes`, `mlnet.storage.hdf.from_file` and `mlnet.storage.npz.from_file` say.
 
     Examples
     --------
@@ -135,7 +147,7 @@ def load(file: Any, /, *names: str, Layers: Any = ()) -> Structure:  # noqa: N80
     for name in names:
         if not isinstance(name, str):
             raise OptionError(f"load: needs names of variables, but got {describe(name)}.")
-    path = _path(file, "load")
+    path = path_of(file, "load")
     where = f"load: {str(path)!r}"
     with custom_classes(Layers, "load: Layers"):
         return structure({name: decode(value, where) for name, value in read(path, where, names, "F").items()})
@@ -150,13 +162,21 @@ def read(path: Path, where: str, names: tuple[str, ...] = (), layout: Literal["C
         Where that is impossible.
     """
     try:
+        if path.suffix == ".npz":
+            with open(path, "rb"):  # for the message where that is impossible
+                return dict(npz.from_file(path, where, names))
+        with open(path, "rb") as file:
+            head = file.read(2 * hdf.BLOCK)
+        if hdf.is_hdf(head):
+            return hdf.from_file(path, where, names, layout)
         data = path.read_bytes()
     except (OSError, MemoryError) as error:
         raise DataError(f"{where}: cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     return mat.from_bytes(data, where, names, layout)
 
 
-def _path(file: Any, function: str) -> Path:
+def path_of(file: Any, function: str) -> Path:
+    """Return the path of a file, with '.mat' where it has no ending; raise OptionError where it is none."""
     if not isinstance(file, (str, os.PathLike)) or not os.fspath(file):
         raise OptionError(f"{function}: needs the name of a file, but got {describe(file)}.")
     try:

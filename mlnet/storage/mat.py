@@ -20,9 +20,9 @@ from mlnet.storage import mat_format as mat
 from mlnet.storage.mat_format import Tagged as Tagged
 from mlnet.storage.mat_reader import Reader, Unreadable
 from mlnet.storage.mat_writer import Notes, Writer
+from mlnet.storage.notes import take_notes
 
 _SUM = re.compile(re.escape(mat.SIGN) + r", CRC-32: ([0-9a-f]{8}) ")
-_HDF = b"\x89HDF"
 _LEVEL = 1
 """zlib's level: of single precision weights the others make hardly less."""
 
@@ -89,7 +89,7 @@ def _variables(data: bytes, names: Sequence[str], layout: Literal["C", "F"]) -> 
     found = [variable for variable in reader.variables() if variable.name]  # one without a name is MATLAB's own
     for variable in found:
         if variable.name == mat.NOTES:
-            _take_notes(reader, reader.read(variable))
+            take_notes(reader, reader.read(variable))
     of = {reader.names.get(variable.name, variable.name): variable for variable in found if variable.name != mat.NOTES}
     for name in names:
         if name not in of:
@@ -100,8 +100,6 @@ def _variables(data: bytes, names: Sequence[str], layout: Literal["C", "F"]) -> 
 
 def _byte_order(data: bytes) -> str:
     """Return the byte order of a file after checking its header and check sum."""
-    if data[:10] == b"MATLAB 7.3" or _HDF in (data[:4], data[512:516]):
-        raise Unreadable("it is of version 7.3. Write it in MATLAB with save(file, ..., '-v7')")
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if len(data) < mat.HEADER or order is None or struct.unpack_from(f"{order}H", data, 124) != (0x0100,):
         raise Unreadable("it is no .mat file of version 6 or 7, or damaged")
@@ -109,22 +107,3 @@ def _byte_order(data: bytes) -> str:
     if found and int(found[1], 16) != zlib.crc32(memoryview(data)[mat.HEADER :]):
         raise Unreadable("it is damaged or incomplete: its check sum does not fit")
     return order
-
-
-def _take_notes(reader: Reader, notes: Any) -> None:
-    if not isinstance(notes, dict) or not isinstance(notes.get("version"), int):
-        raise Unreadable(f"its variable {mat.NOTES} is damaged")
-    if notes["version"] > mat.VERSION:
-        raise Unreadable(f"it is of version {notes['version']}; this mlnet reads up to version {mat.VERSION}")
-    try:
-        reader.names = dict(zip(_texts(notes["stored_names"]), _texts(notes["names"]), strict=True))
-        sizes = [tuple(int(number) for number in np.ravel(size)) for size in notes["sizes"]]
-        reader.sizes = dict(zip(_texts(notes["paths"]), sizes, strict=True))
-    except (KeyError, TypeError, ValueError):
-        raise Unreadable(f"its variable {mat.NOTES} is damaged") from None
-
-
-def _texts(values: Any) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TypeError
-    return values

@@ -6,6 +6,7 @@ Plain values are None, booleans, numbers, texts, numeric and logical arrays, lis
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 MATRIX, COMPRESSED = 14, 15
@@ -44,6 +45,9 @@ TAG = "mlnet_class"
 """The field that tells what a structure stands for."""
 RESERVED = "mlnet_"
 VERSION = 1
+
+SCRIPTS = Path(__file__).parent.parent / "interop" / "matlab"
+"""The folder with the functions for MATLAB's side."""
 
 DEPTH = 100
 """Structures and cells in one another."""

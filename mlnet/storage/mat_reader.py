@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from mlnet.storage import mat_format as mat
-from mlnet.storage.mat_format import Tagged
+from mlnet.storage.mat_format import SCRIPTS, Tagged
 
 UNPACKED, RATIO = 2**28, 200
 """Compressed variables of a file may unpack to 256 MB together, or to 200 times the size of the file."""
@@ -129,7 +129,7 @@ class Reader:
         if len(path) > mat.DEPTH:
             raise Unreadable(f"it has structures or cells of more than {mat.DEPTH} levels")
         kind, flags, at = self._flags(data, start, end)
-        if kind in (mat.OPAQUE, mat.OBJECT, mat.FUNCTION, mat.SPARSE):
+        if kind in (mat.OPAQUE, mat.OBJECT, mat.FUNCTION):
             raise Unreadable(self._no_plain_value(data, kind, at, end, path))
         numbers, at = self._numbers(data, at, end, (mat.INT32,))
         size = tuple(numbers.tolist())
@@ -138,6 +138,8 @@ class Reader:
         _, at = self._characters(data, at, end)
         if kind in mat.CLASSES:
             return self._array(data, at, end, path, size, kind, flags)
+        if kind == mat.SPARSE:
+            return self._sparse(data, at, end, path, size, flags)
         if kind == mat.CHAR:
             return self._text(data, at, end, size)
         if kind == mat.CELL:
@@ -148,19 +150,12 @@ class Reader:
 
     def _no_plain_value(self, data: memoryview, kind: int, at: int, end: int, path: tuple[str, ...]) -> str:
         """Return why a value cannot be read, and what to do in MATLAB."""
-        name = ".".join(path)
-        if kind == mat.SPARSE:
-            return f"{name} is a sparse matrix. Save full({name}) in MATLAB"
         what = {mat.FUNCTION: "a function handle", mat.OBJECT: "an object"}.get(kind, "an object")
         if kind == mat.OPAQUE:
             for _ in range(3):  # name, system, class
                 class_name, at = self._characters(data, at, end)
             what = f"a MATLAB object of class {class_name!r}"
-        return (
-            f"{name} is {what}, which only MATLAB can read. Save plain values there: cellstr(Y) for categorical and "
-            "string arrays, table2struct for tables, the arrays of the layers for networks; or load other variables "
-            "by their names"
-        )
+        return no_plain_value(".".join(path), what)
 
     def _array(
         self, data: memoryview, at: int, end: int, path: tuple[str, ...], size: tuple[int, ...], kind: int, flags: int
@@ -183,6 +178,25 @@ class Reader:
             if noted is not None and math.prod(noted) == array.size:
                 return array.reshape(noted)
         return array.item() if array.size == 1 and array.ndim == 2 else array
+
+    def _sparse(
+        self, data: memoryview, at: int, end: int, path: tuple[str, ...], size: tuple[int, ...], flags: int
+    ) -> Any:
+        """Return a sparse matrix as an array of all its elements."""
+        name = ".".join(path)
+        if len(size) != 2 or 16 * size[0] * size[1] > self._left:
+            raise Unreadable(f"{name} is a sparse matrix of size {size}, too large as a full one")
+        self._left -= 16 * size[0] * size[1]
+        parts = []
+        for _ in range(4 if flags & mat.COMPLEX_FLAG else 3):
+            found, at = self._numbers(data, at, end, tuple(mat.NUMBERS))
+            parts.append(found)
+        values = parts[2] if len(parts) == 3 else parts[2][: parts[3].size] + 1j * parts[3][: parts[2].size]
+        if flags & mat.LOGICAL_FLAG:
+            values = values.astype(bool)
+        elif values.dtype.kind != "c":
+            values = values.astype(float)
+        return densely(*size, parts[0], parts[1], values, name)
 
     def _text(self, data: memoryview, at: int, end: int, size: tuple[int, ...]) -> Any:
         kind, start, length, _ = self._tag(data, at, end)
@@ -211,7 +225,7 @@ class Reader:
         for number in range(1, count + 1):
             value, at = self._inner(data, at, end, (*path, str(number)))
             values.append(value)
-        return _nested(values, size)
+        return nested(values, size)
 
     def _inner(self, data: memoryview, at: int, end: int, path: tuple[str, ...]) -> tuple[Any, int]:
         kind, start, size, behind = self._tag(data, at, end)
@@ -238,10 +252,35 @@ class Reader:
                 fields[self.names.get(name, name)], at = self._inner(data, at, end, (*inner, name))
             tag = fields.pop(mat.TAG, None) if mat.TAG in names else None
             values.append(Tagged(tag, fields) if isinstance(tag, str) else fields)
-        return values[0] if count == 1 else _nested(values, size)
+        return values[0] if count == 1 else nested(values, size)
 
 
-def _nested(values: list[Any], size: tuple[int, ...]) -> list[Any]:
+def no_plain_value(name: str, what: str) -> str:
+    """Return why a value cannot be read, and what to do in MATLAB."""
+    return (
+        f"{name} is {what}, which only MATLAB can read. In MATLAB, with addpath('{SCRIPTS}'), write networks with "
+        f"exportToMlnet(net, file), for importNetworkFromMATLAB, and other values with "
+        f"exportToMlnet(struct('{name.split('.')[0]}', {{{name.split('.')[0]}}}), file); or load other variables by "
+        "their names"
+    )
+
+
+def densely(rows: int, columns: int, places: Any, starts: Any, values: Any, name: str) -> np.ndarray:
+    """Return the array of a sparse matrix: column c has ``values[starts[c] : starts[c + 1]]`` at these ``places``."""
+    counts = np.diff(starts.astype(np.int64))
+    total = int(counts.sum()) if counts.size else 0
+    fits = counts.size == columns and (counts >= 0).all() and (not columns or starts[0] == 0)
+    if not fits or total > min(places.size, values.size):
+        raise Unreadable(f"{name} is a damaged sparse matrix")
+    rows_of = places[:total].astype(np.int64)
+    if total and not (rows_of.min() >= 0 and rows_of.max() < rows):
+        raise Unreadable(f"{name} is a damaged sparse matrix")
+    array = np.zeros((rows, columns), values.dtype, order="F")
+    array[rows_of, np.repeat(np.arange(columns), counts)] = values[:total]
+    return array
+
+
+def nested(values: list[Any], size: tuple[int, ...]) -> list[Any]:
     """Return values in MATLAB's order as a list, for matrices as a list of rows."""
     if len(values) == max(size) or not values:
         return values

@@ -68,7 +68,8 @@ class Writer:
         self._path = [name]
         self._matrix(name.encode(), value)
         if self.size > _LARGEST:
-            raise OptionError(f"{self._at()}: takes {self.size} bytes; a variable of a .mat file has at most 2 GB.")
+            fix = "Save it with '-v7.3'."
+            raise OptionError(f"{self._at()}: takes {self.size} bytes; a variable has at most 2 GB. {fix}")
         return self.parts
 
     def _at(self) -> str:
@@ -94,10 +95,8 @@ class Writer:
             raise OptionError(f"{self._where}: {self._path[0]}: holds lists or structures of too many levels.")
         if isinstance(value, str):
             self._text(name, value)
-        elif isinstance(value, dict):
-            self._structure(name, {}, value)
-        elif isinstance(value, Tagged):
-            self._structure(name, {mat.TAG: value.kind}, value.fields)
+        elif isinstance(value, (dict, Tagged)):
+            self._structure(name, value)
         elif isinstance(value, (list, tuple)):
             self._cell(name, value)
         else:
@@ -129,33 +128,48 @@ class Writer:
             self._matrix(b"", value)
             self._path.pop()
 
-    def _structure(self, name: bytes, tag: dict[str, str], fields: dict[str, Any]) -> None:
+    def stored(self, value: dict[str, Any] | Tagged) -> dict[str, Any]:
+        """Return the fields of a structure by the names that they have in the file."""
+        tag, fields = ({mat.TAG: value.kind}, value.fields) if isinstance(value, Tagged) else ({}, value)
         for key in fields:
             if not isinstance(key, str):
                 raise OptionError(f"{self._at()}: needs texts as names of fields, but got {describe(key)}.")
-        stored = {**tag, **{self._notes.name(key): value for key, value in fields.items()}}
+        return {**tag, **{self._notes.name(key): value for key, value in fields.items()}}
+
+    def _structure(self, name: bytes, value: dict[str, Any] | Tagged) -> None:
+        stored = self.stored(value)
         length = max([32, *(len(key) + 1 for key in stored)])
         self._head(name, mat.STRUCT, 0, (1, 1))
         self._element(mat.INT32, pack("<i", length))
         self._element(mat.INT8, b"".join(key.encode().ljust(length, b"\0") for key in stored))
-        for key, value in stored.items():
+        for key, each in stored.items():
             self._path.append(key)
-            self._matrix(b"", value)
+            self._matrix(b"", each)
             self._path.pop()
 
-    def _numbers(self, name: bytes, value: Any) -> None:
+    def array_of(self, value: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Return a numeric value as an array, and its size in MATLAB."""
         try:
             array = np.zeros((0, 0)) if value is None else np.asarray(value)
         except (ValueError, OverflowError):
             array = np.asarray(None)
-        is_logical, is_complex = array.dtype.kind == "b", array.dtype.kind == "c"
-        kind = "u1" if is_logical else f"f{array.dtype.itemsize // 2}" if is_complex else array.dtype.str[1:]
-        if kind not in _CLASS_OF:
+        if array.dtype.kind != "b" and _kind_of(array) not in _CLASS_OF:
             fix = " Convert it with astype." if array.dtype.kind in "fc" else ""
             raise OptionError(f"{self._at()}: {describe(value)} cannot be kept in a .mat file.{fix}")
         if isinstance(value, np.ndarray) and (array.ndim < 2 or array.size == 1):
             self._notes.sizes[".".join(self._path)] = array.shape
-        size = {0: (1, 1), 1: (array.size, 1)}.get(array.ndim, array.shape)
+        return array, {0: (1, 1), 1: (array.size, 1)}.get(array.ndim, array.shape)
+
+    def _numbers(self, name: bytes, value: Any) -> None:
+        array, size = self.array_of(value)
+        is_logical, is_complex, kind = array.dtype.kind == "b", array.dtype.kind == "c", _kind_of(array)
         self._head(name, _CLASS_OF[kind], is_logical * mat.LOGICAL_FLAG | is_complex * mat.COMPLEX_FLAG, size)
         for part in (array.real, array.imag) if is_complex else (array,):
             self._element(_ELEMENT_OF[kind], part.astype(f"<{kind}", copy=False).tobytes(order="F"))
+
+
+def _kind_of(array: np.ndarray) -> str:
+    """Return NumPy's type of the numbers that are stored; of real and imaginary parts for complex ones."""
+    if array.dtype.kind == "b":
+        return "u1"
+    return f"f{array.dtype.itemsize // 2}" if array.dtype.kind == "c" else array.dtype.str[1:]
