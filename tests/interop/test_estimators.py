@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -140,7 +141,10 @@ def test_rows_become_images():
 def test_pipelines_searches_and_other_processes():
     classifier = NetworkClassifier([fullyConnectedLayer(5), reluLayer], SHORT, random_state=0)
     pipeline = make_pipeline(StandardScaler(), classifier)
-    assert np.mean(cross_val_score(pipeline, X, y, cv=3, n_jobs=2)) > 0.9
+    try:
+        assert np.mean(cross_val_score(pipeline, X, y, cv=3, n_jobs=2)) > 0.9
+    finally:
+        get_reusable_executor().shutdown(wait=True)
     grid = {"networkclassifier__options__L2Regularization": [1e-4, 10.0], "networkclassifier__random_state": [0]}
     search = GridSearchCV(pipeline, grid, cv=3).fit(X, y)
     assert search.best_params_["networkclassifier__options__L2Regularization"] == 1e-4
