@@ -44,10 +44,10 @@ def torch_step(workload: Workload, torch: Any, x: np.ndarray) -> Step:
 
 def onnx_step(runtime: Any, path: Path, x: np.ndarray) -> Step:
     """Return a function that predicts with ONNX Runtime."""
-    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    runner = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    name = runner.get_inputs()[0].name
     inputs = np.ascontiguousarray(np.moveaxis(x, -1, 1) if x.ndim == 4 else x)
-    return lambda: session.run(None, {name: inputs})
+    return lambda: runner.run(None, {name: inputs})
 
 
 def openvino_step(openvino: Any, path: Path, x: np.ndarray) -> Step:

@@ -50,6 +50,18 @@ class Loss(NamedTuple):
     backward: Callable[..., np.ndarray]
 
 
+class Predictor(NamedTuple):
+    """A plan of which only the outputs are looked at, and the parameters that it takes.
+
+    They are taken to be the same from run to run as long as the same table comes. ``merged`` tells for each node that
+    is gone the name of the one that it has become a part of.
+    """
+
+    plan: StepPlan
+    values: Mapping[Any, np.ndarray]
+    merged: Mapping[str, str]
+
+
 class Workspace:
     """Buffers that one node of a plan keeps from step to step, so that training allocates nothing.
 
@@ -78,6 +90,11 @@ class Workspace:
         return self._kept[name]
 
     @property
+    def allocated(self) -> int:
+        """The number of bytes that belong to this node."""
+        return bytes_of(self._own) + sum(part.allocated for part in self.parts)
+
+    @property
     def parts(self) -> Collection[Workspace]:
         """The workspaces of the parts of this node."""
         return self._parts.values()
@@ -85,6 +102,11 @@ class Workspace:
     def part(self, name: str) -> Workspace:
         """Return the workspace of one part of this node, whose own arrays are apart from those of other parts."""
         return self._parts.setdefault(name, Workspace(self._shared))
+
+
+def bytes_of(pool: Mapping[Any, np.ndarray]) -> int:
+    """Return the bytes of the buffers in a pool, whose views have longer keys."""
+    return sum(array.nbytes for key, array in pool.items() if len(key) == 2)
 
 
 def _buffer(pool: dict[Any, np.ndarray], name: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -141,6 +163,10 @@ class Engine(ABC):
         from mlnet.engines.program import StepPlan
 
         return StepPlan(self, program)
+
+    def predictor(self, program: Program, values: Mapping[Any, np.ndarray]) -> Predictor:
+        """Return what predicts with a program and its parameters, which an engine may merge beforehand."""
+        return Predictor(self.plan(self.fuse(program), is_training=False), values, {})
 
     def operation(self, name: str) -> Operation:
         """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.engines.base import Engine, Workspace
+from mlnet.engines.base import Engine, Workspace, bytes_of
 from mlnet.engines.packing import pack, pad
 from mlnet.errors import DataError
 
@@ -104,12 +104,12 @@ class StepPlan:
     """
 
     def __init__(self, engine: Engine, program: Program) -> None:
-        shared: dict[Any, np.ndarray] = {}
+        self._shared: dict[Any, np.ndarray] = {}
         self.program = program
         self._running = engine.running
         self._schedules: dict[tuple[frozenset[Key], bool], list[tuple[int, tuple[bool, ...]]]] = {}
         self._operations = [engine.operation(node.operation) for node in program.nodes]
-        self._workspaces = [Workspace(shared) for _ in program.nodes]
+        self._workspaces = [Workspace(self._shared) for _ in program.nodes]
         self.values: list[np.ndarray] = []
         self.saved: list[Any] = []
         self.lengths: list[np.ndarray | None] = []
@@ -211,6 +211,15 @@ class StepPlan:
                     if d_parameter is not None:
                         gradients[node.name, parameter] = d_parameter
         return gradients, d_values.get(-1)
+
+    @property
+    def allocated(self) -> int:
+        """The number of bytes that the plan keeps between runs."""
+        return bytes_of(self._shared) + sum(each.allocated for each in self._workspaces)
+
+    def forget(self) -> None:
+        """Let go of the data of the last run."""
+        self.values, self.saved, self.lengths, self._data_lengths = [], [], [], ()
 
     def report(self) -> list[Report]:
         """Return for each node how the last mini-batch was computed."""

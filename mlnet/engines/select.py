@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from mlnet.engines.base import Engine
 from mlnet.errors import MissingExtraError, NotSupportedError, OptionError
@@ -70,9 +72,8 @@ def engine_named(name: str) -> Engine:
     assert name in ENGINES, name
     from mlnet.engines.numpy.engine import NumpyEngine
 
-    reference = NumpyEngine()
     if name == "numpy":
-        return reference
+        return _engine(NumpyEngine)
     from mlnet.engines.onednn.finding import load
     from mlnet.engines.onednn.library import UnusableError
 
@@ -82,4 +83,9 @@ def engine_named(name: str) -> Engine:
         raise MissingExtraError(f"oneDNN: {error}. Try: pip install mlnet[fast]") from None
     from mlnet.engines.onednn.engine import OneDnnEngine
 
-    return OneDnnEngine(library, reference)
+    return _engine(OneDnnEngine, library, _engine(NumpyEngine))
+
+
+@lru_cache(maxsize=8)
+def _engine(kind: Callable[..., Engine], *arguments: Any) -> Engine:
+    return kind(*arguments)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mlnet.engines.base import Engine
-from mlnet.engines.program import Key, Program, Report
+from mlnet.engines.program import Key, Program, Report, StepPlan
 from mlnet.engines.select import select
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer
@@ -80,11 +81,18 @@ def engineInfo(
     engine, reason = select(Acceleration)
     network = _ready(net)
     program = training_program(network) if Training else prediction_program(network)
-    fused = engine.fuse(program)
-    reports = _run(engine, fused, network, MiniBatchSize, training=Training)
+    known = parameter_values(network.layers)
+    _add_missing(known, program, network)
+    values: Mapping[Key, np.ndarray] = known
+    merged: Mapping[str, str] = {}
+    if Training:
+        plan = engine.plan(engine.fuse(program))
+    else:
+        plan, values, merged = engine.predictor(program, values)
+    reports = _run(plan, values, network, MiniBatchSize, training=Training)
     rows = [
         (each.name, each.operation, _engine_text(engine, each), each.reorders, each.reason or reason)
-        for each in _with_merged(program, fused, reports)
+        for each in _with_merged(program, merged, reports)
     ]
     names = ("Layer", "Operation", "Engine", "Reorders", "Reason")
     return DataTable(**{name: [row[column] for row in rows] for column, name in enumerate(names)})
@@ -102,11 +110,11 @@ def _ready(net: Any) -> Resolved:
     return found.with_layers(layers)
 
 
-def _run(engine: Engine, program: Program, network: Resolved, count: int, *, training: bool) -> list[Report]:
+def _run(
+    plan: StepPlan, values: Mapping[Key, np.ndarray], network: Resolved, count: int, *, training: bool
+) -> list[Report]:
     """Return what a plan reports after one mini-batch of random numbers."""
     generator = np.random.default_rng(0)
-    values = parameter_values(network.layers)
-    _add_missing(values, program, network)
     data: list[np.ndarray] = []
     lengths: list[np.ndarray | None] = []
     for layer in network.input_layers:
@@ -114,7 +122,6 @@ def _run(engine: Engine, program: Program, network: Resolved, count: int, *, tra
         steps = max(_STEPS, int(getattr(layer, "MinLength", 1))) if size.is_sequence else 1
         data.append(generator.standard_normal((count * steps, *size.dims), np.float32))
         lengths.append(np.full(count, steps) if size.is_sequence else None)
-    plan = engine.plan(program, is_training=training)
     with np.errstate(all="ignore"):
         output = plan.forward(data, values, generator, lengths=lengths)
         if training:
@@ -134,19 +141,23 @@ def _add_missing(values: dict[Key, np.ndarray], program: Program, network: Resol
                 values[node.name, name] = np.ones(shape, np.float32)
 
 
-def _with_merged(program: Program, fused: Program, reports: Sequence[Report]) -> list[Report]:
-    """Return the reports, with one more for each node that was merged into another."""
-    left = list(reports)
-    kept = {node.name for node in fused.nodes}
-    found: list[Report] = []
+def _with_merged(program: Program, merged: Mapping[str, str], reports: Sequence[Report]) -> list[Report]:
+    """Return the reports in the order of the program, with one more for each node that was merged into another."""
+    left: dict[str, list[Report]] = {}
+    for each in reports:
+        left.setdefault(each.name, []).append(each)
+    found: dict[str, Report] = {}
+    all_of_them: list[Report] = []
     for node in program.nodes:
-        if node.name in kept:
-            found.append(left.pop(0))
+        if left.get(node.name):
+            report = replace(left[node.name].pop(0), operation=node.operation)
         else:
-            source = program.nodes[program.owners[node.inputs[0]]].name
-            owner = next(each for each in found if each.name == source)
-            found.append(Report(node.name, node.operation, owner.engine, f"together with '{source}'"))
-    return found
+            name = merged.get(node.name) or program.nodes[program.owners[node.inputs[0]]].name
+            owner = found.get(name) or left[name][0]
+            report = Report(node.name, node.operation, owner.engine, f"together with '{name}'")
+        found[node.name] = report
+        all_of_them.append(report)
+    return all_of_them
 
 
 def _engine_text(engine: Engine, report: Report) -> str:

@@ -22,8 +22,8 @@ from mlnet.layers import general_input
 from mlnet.layers.base import Layer
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.network import prepared
 from mlnet.network.categories import encoded
-from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
 from mlnet.options import Declared, describe
@@ -66,8 +66,8 @@ class Run:
         self._where = f"{options.constructor_name}: X"
         self._sources = _sources(network, X, self._where, kept_steps(options))
         self._is_stream, self._is_single = is_stream(X), False
-        self._plan = engine.plan(engine.fuse(prediction_program(network, ends)), is_training=False)
-        self._values = parameter_values(network.layers)
+        self._network, self._ready = network, prepared.take(network, ends, engine)
+        self._plan, self._values, _ = self._ready.predictor
         self._states = [(layer.Name, state) for layer in network.layers for state in changing_states(layer)]
         self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}
         self._size, self._carries = options.MiniBatchSize, carries
@@ -99,12 +99,16 @@ class Run:
                 yield [(self._plan.output(batch, n).copy(), self._plan.output_lengths(n)) for n in numbers]
                 self._keep_states()
 
+    def finish(self) -> None:
+        """Keep the plan for the next prediction: nothing is asked for any more."""
+        prepared.give(self._network, self._ready)
+
     def states(self) -> dict[Key, np.ndarray]:
         """Return the states behind the data that `output` has seen, (units, N)."""
         recurrent = {key: np.concatenate(parts).T for key, parts in self._found.items()}
         return {**recurrent, **custom_states(self._plan)}
 
-    def _values_for(self, index: slice, count: int) -> dict[Key, np.ndarray]:
+    def _values_for(self, index: slice, count: int) -> Mapping[Key, np.ndarray]:
         """Return the parameters, with the states of the observations ``index``."""
         if not self._states:
             return self._values

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from mlnet.data.layout import columns_of, from_engine
 from mlnet.engines.program import Key
+from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.output import ClassesOutputLayer
+from mlnet.network import prepared
 from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
@@ -56,6 +59,15 @@ class _PredictOptions(Declared):
         if not isinstance(self.SequenceLength, str):
             what = f"SequenceLength={self.SequenceLength}"
             raise NotSupportedError(f"{self.where()}: not supported yet: {what}. Leave it out: nothing is padded.")
+
+
+@lru_cache(maxsize=64, typed=True)
+def _options(*args: Any, **kwargs: Any) -> _PredictOptions:
+    return _PredictOptions(*args, **kwargs)
+
+
+def _are_simple(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    return all(type(value) in (int, str) for value in (*args, *kwargs.values()))
 
 
 class _ClassifyOptions(_PredictOptions):
@@ -212,8 +224,15 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         return net.predict(X, *args, **kwargs)
     network = _network(net, "predict")
     X, args = _all_inputs(X, args)  # noqa: N806
-    options = _PredictOptions(*args, **kwargs)
-    scores = _all_scores(network, Run(network, X, options))
+    options = _options(*args, **kwargs) if _are_simple(args, kwargs) else _PredictOptions(*args, **kwargs)
+    if type(X) is np.ndarray and X.dtype == np.float32:
+        engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
+        plain = prepared.predict_plain(network, engine, X, options.MiniBatchSize)
+        if plain is not None:
+            return plain
+    run = Run(network, X, options)
+    scores = _all_scores(network, run)
+    run.finish()
     return scores[0] if len(scores) == 1 else scores
 
 
@@ -287,7 +306,9 @@ def activations(net: TrainedNetwork, X: Any, layer: str | int, *args: Any, **kwa
     network = _network(net, "activations")
     source = _source(network, layer)
     size = network.sizes[source.layer][source.output]
-    (result,) = Run(network, X, options, [source]).outputs()
+    run = Run(network, X, options, [source])
+    (result,) = run.outputs()
+    run.finish()
     if size.is_sequence:
         return result
     if size.is_known:

@@ -69,7 +69,9 @@ def test_a_prediction_of_a_trained_network_and_of_a_graph():
     net = trainNetwork(x, y, layers(), trainingOptions("sgdm", MaxEpochs=1, Verbose=False))
     info = engineInfo(net)
     assert info.Layer == ["in", "conv", "bn", "relu", "swish", "fc", "softmax"]
-    assert info.Engine[0] == NUMPY and "oneDNN" in info.Engine[1]
+    assert all("oneDNN" in name for name in info.Engine)
+    assert info.Operation[:3] == ["normalize_input", "convolution2d", "batch_normalization_inference"]
+    assert info.Reason[2:4] == ["together with 'conv'"] * 2
     graph = layerGraph(
         [
             imageInputLayer([8, 6, 3], Name="in", Normalization="none"),
@@ -80,7 +82,7 @@ def test_a_prediction_of_a_trained_network_and_of_a_graph():
         ]
     )
     info = engineInfo(connectLayers(graph, "in", "add/in2"))
-    assert info.Layer == ["conv", "add", "pool"]
+    assert info.Layer == ["conv", "add", "pool"] and info.Reason[1] == "together with 'conv'"
     assert all("oneDNN" in name for name in info.Engine)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step
+from mlnet.engines.onednn.objects import Attributes
 from mlnet.engines.onednn.tensors import Tensor
 
 
@@ -32,17 +34,41 @@ FUNCTIONS = {
 """The operations."""
 
 
+_AFTER = {
+    c.ELTWISE_RELU_BY_OUTPUT: c.ELTWISE_RELU,
+    c.ELTWISE_TANH_BY_OUTPUT: c.ELTWISE_TANH,
+    c.ELTWISE_LOGISTIC_BY_OUTPUT: c.ELTWISE_LOGISTIC,
+}
+"""What is computed behind another primitive instead."""
+
+
+def function_of(operation: str, attributes: Mapping[str, Any]) -> tuple[int, float, float]:
+    """Return the algorithm of an operation, and its constants."""
+    function = FUNCTIONS[operation]
+    is_tanh = attributes.get("approximation") == "tanh"
+    first, second = (attributes[constant] if isinstance(constant, str) else constant for constant in function.constants)
+    return c.ELTWISE_GELU_TANH if is_tanh else function.algorithm, first, second
+
+
+def post_operations(followers: Sequence[tuple[str, Any]]) -> list[tuple[int, float, float]]:
+    """Return what `Attributes` takes for operations that follow another one, additions among them."""
+    found = []
+    for name, attributes in followers:
+        if name == "addition":
+            found.append(Attributes.ADDED)
+        else:
+            algorithm, first, second = function_of(name, dict(attributes))
+            found.append((_AFTER.get(algorithm, algorithm), first, second))
+    return found
+
+
 class Activation(LibraryNode):
     """One of `FUNCTIONS`."""
 
     def build(self, **attributes: Any) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
-        self._function = FUNCTIONS[self.node.operation]
-        if attributes.get("approximation") == "tanh":
-            self._function = self._function._replace(algorithm=c.ELTWISE_GELU_TANH)
-        self._constants = [
-            attributes[constant] if isinstance(constant, str) else constant for constant in self._function.constants
-        ]
+        algorithm, *self._constants = function_of(self.node.operation, attributes)
+        self._function = FUNCTIONS[self.node.operation]._replace(algorithm=algorithm)
         self._forward = self.describe(
             "eltwise_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
-from mlnet.engines.onednn.objects import Context, Description, Memory
+from mlnet.engines.onednn.objects import Attributes, Context, Description, Memory
 from mlnet.engines.onednn.tensors import Copy, Produced, Tensor
 
 
@@ -19,7 +19,11 @@ def add(
     """Put into ``steps`` the sum of tensors of one shape; return it, and the copies it needs."""
     copies = [tensor.copy(layout) for tensor in tensors]
     steps += [copy.update for copy in copies if copy.is_needed]
-    memory = context.reused(layout) if is_passing else None
+    memory = None
+    if is_passing:
+        first = tensors[0]
+        is_free = isinstance(first, Produced) and first.readers == 1 and first.layout == layout
+        memory = first.memory if is_free else context.reused(layout)
     total = Produced(context, tensors[0].shape, layout, memory)
     count = len(tensors)
     description = context.describe(
@@ -33,17 +37,36 @@ def add(
 class Addition(LibraryNode):
     """``addition`` of inputs of one shape."""
 
-    def build(self) -> Tensor:
+    def build(self, *, rectified: bool = False) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         tensors = [self.tensor(number) for number in range(len(self.operands))]
         require(len({tensor.shape for tensor in tensors}) == 1, "inputs that are repeated along an axis")
+        self._rectified = rectified
+        if rectified:
+            return self._rectified_sum(tensors)
         output, copies = add(self.context, tensors, self.steps, self.layout)
         self._copies += copies
         return output
 
     def build_backward(self, d_output: Tensor, wanted: tuple[bool, ...]) -> Backward:
-        """Return the calls of the backward: none, all inputs have the gradient of the output."""
-        return Backward([], [d_output if want else None for want in wanted])
+        """Return the calls of the backward: none but those of ReLU, all inputs have the gradient of the output."""
+        steps: list[Step] = []
+        d_sum = self.before_relu(d_output, steps) if self._rectified else d_output
+        return Backward(steps, [d_sum if want else None for want in wanted])
+
+    def _rectified_sum(self, tensors: Sequence[Tensor]) -> Produced:
+        """Return the sum with ReLU behind the last addition."""
+        require(len(tensors) > 1, "one input only")
+        output = self.produced(self.x.shape, self.layout)
+        source, *others = [self.read(tensor, self.layout, self.steps) for tensor in tensors]
+        for number, other in enumerate(others):
+            after = [Attributes.RECTIFIED] if number == len(others) - 1 else []
+            attributes, layout = Attributes(self.context.library, after), self.layout
+            description = self.describe("binary", c.BINARY_ADD, layout, layout, layout, attributes=attributes)
+            memories = {c.ARG_SRC: source, c.ARG_SECOND_SRC: other, c.ARG_DST: output.memory}
+            self.steps.append(self.context.call(description, memories))
+            source = output.memory
+        return output
 
 
 class Multiplication(LibraryNode):

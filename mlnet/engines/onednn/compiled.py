@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from mlnet.engines.onednn import (
     along_time,
     combination,
     convolution,
+    folding,
+    input,
     linear,
     normalization,
     over_channels,
@@ -44,6 +47,7 @@ BUILDERS: dict[str, type[LibraryNode]] = {
     "grouped_convolution2d": convolution.GroupedConvolution,
     "transposed_convolution2d": convolution.TransposedConvolution,
     "transposed_convolution3d": convolution.TransposedConvolution,
+    "normalize_input": input.NormalizeInput,
     "fully_connected": linear.FullyConnected,
     "batch_normalization": normalization.BatchNormalization,
     "batch_normalization_inference": normalization.GivenBatchNormalization,
@@ -101,6 +105,7 @@ class Compiled:
         self._ends = [0]
         self._has_operations = False
         self._ways: dict[tuple[Any, ...], Way] = {}
+        self._places: dict[int, int] = {}
 
     @property
     def is_mixed(self) -> bool:
@@ -117,9 +122,13 @@ class Compiled:
         """Compute all values, or those up to the node ``last``."""
         context = self.context
         context.step += 1
-        context.parameters, context.generator = parameters, generator
-        for binding in context.bindings:
-            binding.update(parameters[binding.key])
+        context.generator = generator
+        if not (context.is_final and parameters is context.parameters):
+            context.parameters = parameters
+            for binding in context.bindings:
+                binding.update(parameters[binding.key])
+            for prepare in context.preparations:
+                prepare()
         if not self._data:
             self._data = [Given(context, array.shape) for array in data]
         for tensor, array in zip(self._data, data, strict=True):
@@ -133,6 +142,8 @@ class Compiled:
             self.nodes.append(node)
             self._has_operations |= isinstance(node, OperationNode)
             self.tensors += node.outputs
+            if context.is_final:
+                self._note_places(number)
             plain = self._program.nodes[number]
             after = self._lengths_after(plain)
             self.lengths += [after, *[None if plain.time is not None else after] * (len(node.outputs) - 1)]
@@ -164,20 +175,54 @@ class Compiled:
             return self._by_operation(number, self.by_numpy[number])
         if node.operation in recurrent.OPERATIONS:
             return self._by_operation(number, "")
-        rectified = node.operation.startswith(PREFIX)
-        builder = BUILDERS.get(node.operation.removeprefix(PREFIX))
+        name = node.operation.removeprefix(folding.PREFIX).removeprefix(PREFIX)
+        builder = BUILDERS.get(name)
         if builder is None:
             return self._by_operation(number, "oneDNN does not have it")
-        plain = node if not rectified else Node(**{**vars(node), "attributes": {**node.attributes, "rectified": True}})
+        plain, operands = node, self._operands(node)
+        if node.operation.startswith(PREFIX):
+            plain = replace(node, attributes={**node.attributes, "rectified": True})
+        elif node.operation.startswith(folding.PREFIX) and len(node.inputs) > 1:
+            plain = replace(node, attributes={**node.attributes, "onto": operands.pop(1)})
         try:
             if node.time is None:
-                return builder(self.context, plain, self._operands(node), self._is_training)
+                return builder(self.context, plain, operands, self._is_training, partial(self._may_overwrite, number))
             lengths, after = self.lengths_of(node.inputs[0]), self._lengths_after(node)
             if lengths is None or after is None:
                 raise RefusedError("sequences that become one step")
             return PaddedNode(builder, self.context, plain, self._operands(node), self._is_training, lengths, after)
         except RefusedError as error:
             return self._by_operation(number, str(error))
+
+    def _note_places(self, number: int) -> None:
+        """Note where the outputs of a node lie, and let later values lie where no node behind it reads."""
+        values = range(self._program.first_values[number], len(self.tensors))
+        self._places.update({self.tensors[value].memory.address: value for value in values if self._is_own(value)})
+        for value in set(self._program.nodes[number].inputs):
+            if self._is_last_to_read(number, value):
+                self.tensors[value].release()
+
+    def _may_overwrite(self, number: int, tensor: Tensor) -> bool:
+        values = [value for value in self._program.nodes[number].inputs if value >= 0]
+        return self.context.is_final and any(
+            self.tensors[value] is tensor and self._is_last_to_read(number, value) for value in values
+        )
+
+    def _is_own(self, value: int) -> bool:
+        return isinstance(self.tensors[value], Produced)
+
+    def _is_last_to_read(self, number: int, value: int) -> bool:
+        """Tell whether the memory of a value is of no use behind the node ``number``.
+
+        What NumPy makes of a value may be a part of the same memory, so that what it reads has to stay.
+        """
+        program = self._program
+        if value < 0 or not self._is_own(value) or value in program.outputs:
+            return False
+        readers = [place for place, node in enumerate(program.nodes) if value in node.inputs]
+        built = [self.nodes[place] for place in readers if place < len(self.nodes)]
+        by_library = all(isinstance(node, LibraryNode) for node in built)
+        return max(readers) <= number and by_library and self._places[self.tensors[value].memory.address] == value
 
     def _by_operation(self, number: int, reason: str, kind: type[OperationNode] = OperationNode) -> OperationNode:
         node = self._program.nodes[number]
@@ -249,6 +294,11 @@ class Compiled:
             tensor.readers -= 1
             if isinstance(tensor, Produced) and tensor.readers == 0 and id(tensor.memory.array) not in kept:
                 self.context.release(tensor.memory)
+
+    def forget_data(self) -> None:
+        """Let go of the data."""
+        for tensor in self._data:
+            tensor.forget()
 
     def close(self) -> None:
         """Take everything apart, so that memory is free at once: nodes and their steps refer to one another."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.onednn import constants as c
-from mlnet.engines.onednn.library import dims
+from mlnet.engines.onednn.activation import post_operations
+from mlnet.engines.onednn.library import RefusedError, dims
 from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
-from mlnet.engines.onednn.objects import Attributes, Description, Memory
+from mlnet.engines.onednn.objects import Attributes, Description, Memory, PrimitiveDescription
 from mlnet.engines.onednn.tensors import Produced, Tensor
 
 
@@ -27,8 +28,10 @@ class Convolution(LibraryNode):
         dilation: tuple[int, ...] = (),
         padding_value: Any = 0.0,
         rectified: bool = False,
+        followers: Any = (),
+        onto: Tensor | None = None,
     ) -> Tensor:
-        """Put the calls of the forward into ``steps`` and return the output."""
+        """Put the calls of the forward into ``steps`` and return the output; ``onto`` is what is added to."""
         require(padding_value == 0.0, "the border is not zero")
         require(min(padding) >= 0, "a negative border")
         shape, weights = self.x.shape, self.shape_of(1)
@@ -45,26 +48,41 @@ class Convolution(LibraryNode):
         self._bias = self.parameter(2, self._bias_layout, self._bias_order())
         context = self.context
         self._sizes = (shape[0], filters, *spatial)
-        self._forward = self.describe(
-            f"{self.kind}_forward",
-            c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
-            self.algorithm,
-            self._source_layout(),
-            context.any(self._weights_layout.dims),
-            self._bias_layout,
-            context.any(self._sizes),
-            *self._geometry,
-            attributes=Attributes(context.library, rectified),
-        )
-        output = self.produced((shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes))
+        require(onto is None or onto.sizes == self._sizes, "inputs that are repeated along an axis")
+        computed = [Attributes.RECTIFIED] if rectified else post_operations(followers)
+        self._forward = self._described(Attributes(context.library, computed), onto)
+        output = self._output((shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes), onto)
         source = self.read(self.x, self._forward.layout(c.QUERY_SRC, self.x.sizes), self.steps)
         matrix = self._weights_as(self._forward.layout(c.QUERY_WEIGHTS, self._weights_layout.dims), self.steps)
         memories = {c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory, c.ARG_DST: output.memory}
         self.steps.append(context.call(self._forward, memories))
         return output
 
-    def _source_layout(self) -> Description:
-        return self.context.any(self.x.sizes)
+    def _output(self, shape: tuple[int, ...], layout: Description, onto: Tensor | None) -> Produced:
+        """Return the output, with ``onto`` in its place."""
+        if onto is None:
+            return self.produced(shape, layout)
+        is_other = isinstance(onto, Produced) and onto.memory is not self.x.memory
+        if is_other and onto.layout == layout and self.may_overwrite(onto):
+            return Produced(self.context, shape, layout, onto.memory)
+        output = self.produced(shape, layout)
+        self.steps.append(self.context.reorder(onto.memory, output.memory))
+        return output
+
+    def _described(self, attributes: Attributes, onto: Tensor | None) -> PrimitiveDescription:
+        """Return the forward, for prediction with channels last if there is one: layouts of all layers agree then."""
+        context, kind = self.context, c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE
+        weights, sizes = context.any(self._weights_layout.dims), [self.x.sizes, self._sizes]
+        choices = [tuple(map(layout, sizes)) for layout in (context.plain, context.any)[not context.is_final :]]
+        if onto is not None:
+            choices = [(source, onto.layout) for source, _ in choices] + choices[-1:]
+        for source, target in choices:
+            parts = [kind, self.algorithm, source, weights, self._bias_layout, target, *self._geometry]
+            try:
+                return self.describe(f"{self.kind}_forward", *parts, attributes=attributes)
+            except RefusedError as error:
+                refused = error
+        raise refused
 
     def _weights_as(self, layout: Description, steps: list[Step]) -> Memory:
         return self.read(self._weights, layout, steps, counts=False)
@@ -107,27 +125,12 @@ class Convolution(LibraryNode):
         steps: list[Step] = []
         gradients: list[Tensor | np.ndarray | None] = [None, None, None]
         if self._rectified:
-            d_output = self._before_relu(d_output, steps)
+            d_output = self.before_relu(d_output, steps)
         if wanted[1] or wanted[2]:
             gradients[1:] = self._parameter_gradients(d_output, steps, wanted)
         if wanted[0]:
             gradients[0] = self._data_gradient(d_output, steps)
         return Backward(steps, gradients)
-
-    def _before_relu(self, d_output: Tensor, steps: list[Step]) -> Tensor:
-        layout = self.output.layout
-        same = self.describe("eltwise_forward", c.FORWARD_TRAINING, c.ELTWISE_RELU_BY_OUTPUT, layout, layout, 0.0, 0.0)
-        description = self.describe(
-            "eltwise_backward", c.ELTWISE_RELU_BY_OUTPUT, layout, layout, layout, 0.0, 0.0, same
-        )
-        gated = self.overwriting(d_output, layout)
-        memories = {
-            c.ARG_DST: self.output.memory,
-            c.ARG_DIFF_DST: self.read(d_output, layout, steps),
-            c.ARG_DIFF_SRC: gated.memory,
-        }
-        steps.append(self.context.call(description, memories))
-        return gated
 
     def _parameter_gradients(self, d_output: Tensor, steps: list[Step], wanted: tuple[bool, ...]) -> list[Any]:
         context, sizes = self.context, self._weights_layout.dims

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
-from mlnet.engines.base import Engine, Loss, Operation
-from mlnet.engines.onednn import fusion
+import numpy as np
+
+from mlnet.engines.base import Engine, Loss, Operation, Predictor
+from mlnet.engines.onednn import folding, fusion
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.onednn.recurrent import Recurrent
-from mlnet.engines.program import Program, StepPlan
+from mlnet.engines.program import Key, Program, StepPlan
 
 
 class OneDnnEngine(Engine):
@@ -28,7 +30,7 @@ class OneDnnEngine(Engine):
     def __init__(self, library: Library, fallback: Engine) -> None:
         self.library, self._fallback = library, fallback
         recurrent = Recurrent(library, fallback.operations).operations
-        self._operations = {**fusion.with_rectified(fallback.operations), **recurrent}
+        self._operations = {**_with_merged(fallback.operations), **recurrent}
 
     @property
     def description(self) -> str:
@@ -53,6 +55,16 @@ class OneDnnEngine(Engine):
         """Return the program with ReLU merged into normalizations and convolutions."""
         return fusion.fuse(self._fallback.fuse(program))
 
+    def predictor(self, program: Program, values: Mapping[Key, np.ndarray]) -> Predictor:
+        """Return a plan with normalizations, functions and additions merged into what is before them."""
+        program, values, merged = folding.fold(program, values)
+        program = self._fallback.fuse(program)
+        return Predictor(OneDnnPlan(self, program, self.library, is_training=False, is_final=True), values, merged)
+
     def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
         """Return a plan that keeps the layouts of the library between its operations."""
         return OneDnnPlan(self, program, self.library, is_training)
+
+
+def _with_merged(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+    return {**fusion.with_rectified(operations), **folding.with_followed(operations)}

@@ -1,4 +1,4 @@
-"""Convolution and ReLU in one primitive."""
+"""ReLU in one primitive with the convolution or addition before it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from mlnet.engines.base import Operation, Workspace
 from mlnet.engines.program import Node, Program
 
-RECTIFIABLE = ("convolution2d", "convolution3d", "grouped_convolution2d", "transposed_convolution2d")
+RECTIFIABLE = ("convolution2d", "convolution3d", "grouped_convolution2d", "transposed_convolution2d", "addition")
 PREFIX = "rectified_"
 
 
 def fuse(program: Program) -> Program:
-    """Return the program with every ReLU that alone reads a convolution merged with it."""
+    """Return the program with every ReLU that alone reads a convolution or addition merged with it."""
     readers = Counter(source for node in program.nodes for source in node.inputs)
     readers.update(program.outputs)
     place: dict[int, int] = {}

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.onednn import constants as c
+from mlnet.engines.onednn.activation import post_operations
 from mlnet.engines.onednn.library import RefusedError
 from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step
-from mlnet.engines.onednn.objects import Description, Memory
+from mlnet.engines.onednn.objects import Attributes, Description, Memory
 from mlnet.engines.onednn.tensors import Tensor
 
 
@@ -21,7 +22,7 @@ class FullyConnected(LibraryNode):
     nothing here.
     """
 
-    def build(self) -> Tensor:
+    def build(self, *, followers: Any = ()) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         shape = self.x.shape
         n, channels, *spatial = self.x.sizes
@@ -42,6 +43,7 @@ class FullyConnected(LibraryNode):
             self._own_layout,
             self._bias_layout,
             self._flat,
+            attributes=Attributes(context.library, post_operations(followers)),
         )
         output = self.produced((n, *[1] * len(spatial), out))
         memories = {
@@ -61,7 +63,7 @@ class FullyConnected(LibraryNode):
         one in which the gradient of the data is wanted.
         """
         context, own = self.context, self._weights_layout
-        if len(own.dims) == 2:
+        if len(own.dims) == 2 and not context.is_final:
             return own
         whichever = context.any(own.dims)
         bias = context.strided(own.dims[:1], (1,))

@@ -48,6 +48,7 @@ class LibraryNode(ABC):
 
     Notes
     -----
+    ``may_overwrite`` tells of a tensor whether nobody reads it any more when the node has.
     ``layout`` is what the first input is to be read in, where the library does not choose.
     """
 
@@ -55,8 +56,16 @@ class LibraryNode(ABC):
     build: Callable[..., Tensor]
     """Takes the attributes of the node, puts the calls of the forward into ``steps`` and returns the output."""
 
-    def __init__(self, context: Context, node: Node, operands: Sequence[Operand], is_training: bool) -> None:
+    def __init__(
+        self,
+        context: Context,
+        node: Node,
+        operands: Sequence[Operand],
+        is_training: bool,
+        may_overwrite: Callable[[Tensor], bool] = lambda tensor: False,
+    ) -> None:
         self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
+        self.may_overwrite = may_overwrite
         self.saved: Any = None
         self.output = self._built()
 
@@ -122,6 +131,7 @@ class LibraryNode(ABC):
         given = Given(self.context, shape if order is None else layout.dims, layout)
         if not isinstance(operand, Tensor):
             Binding(self.context, operand, given, order)
+            given.is_parameter = True
             return given
 
         def put() -> None:
@@ -135,7 +145,10 @@ class LibraryNode(ABC):
     def read(self, tensor: Tensor, layout: Description, steps: list[Step], *, counts: bool = True) -> Memory:
         """Return a tensor in the layout that a primitive wants; what has to be done for it is put into ``steps``."""
         copy = tensor.copy(layout)
-        if copy.is_needed:
+        if copy.is_needed and tensor.is_parameter and self.context.is_final:
+            copy.update()
+            self.context.preparations.append(copy.update)
+        elif copy.is_needed:
             steps.append(copy.update)
             if counts:
                 self._copies.append(copy)
@@ -167,6 +180,22 @@ class LibraryNode(ABC):
     def gradient(self, number: int) -> np.ndarray:
         """Return where the gradient of an operand that is a parameter is to be put."""
         return self.context.gradient(self.operands[number], self.shape_of(number))
+
+    def before_relu(self, d_output: Tensor, steps: list[Step]) -> Tensor:
+        """Return the gradient of what ReLU has made the output of."""
+        layout = self.output.layout
+        same = self.describe("eltwise_forward", c.FORWARD_TRAINING, c.ELTWISE_RELU_BY_OUTPUT, layout, layout, 0.0, 0.0)
+        description = self.describe(
+            "eltwise_backward", c.ELTWISE_RELU_BY_OUTPUT, layout, layout, layout, 0.0, 0.0, same
+        )
+        gated = self.overwriting(d_output, layout)
+        memories = {
+            c.ARG_DST: self.output.memory,
+            c.ARG_DIFF_DST: self.read(d_output, layout, steps),
+            c.ARG_DIFF_SRC: gated.memory,
+        }
+        steps.append(self.context.call(description, memories))
+        return gated
 
     def overwriting(self, d_output: Tensor, layout: Description) -> Produced:
         """Return a tensor of the shape of ``d_output`` for a primitive that can put its result where that is."""

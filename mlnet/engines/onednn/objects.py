@@ -202,16 +202,26 @@ class PrimitiveDescription:
 
 
 class Attributes:
-    """Attributes of a primitive: the scratchpad is given, and ReLU may follow."""
+    """Attributes of a primitive: the scratchpad is given, and ``followers`` are computed on the result.
+
+    They are algorithms of eltwise primitives with two constants, and ADDED for a sum with what was in its place.
+    """
 
     __slots__ = ("_handle", "_operations")
 
-    def __init__(self, library: Library, rectified: bool = False) -> None:
+    ADDED = (0, 0.0, 0.0)
+    RECTIFIED = (c.ELTWISE_RELU, 0.0, 0.0)
+
+    def __init__(self, library: Library, followers: Sequence[tuple[int, float, float]] = ()) -> None:
         self._handle = Handle(library, library.new("primitive_attr_create"), "primitive_attr_destroy")
         library.call("primitive_attr_set_scratchpad_mode", self.handle, c.SCRATCHPAD_USER)
-        if rectified:
+        if followers:
             operations = Handle(library, library.new("post_ops_create"), "post_ops_destroy")
-            library.call("post_ops_append_eltwise", operations.handle, c.ELTWISE_RELU, 0.0, 0.0)
+            for follower in followers:
+                if follower == self.ADDED:
+                    library.call("post_ops_append_sum", operations.handle, 1.0, 0, c.UNDEFINED)
+                else:
+                    library.call("post_ops_append_eltwise", operations.handle, *follower)
             library.call("primitive_attr_set_post_ops", self.handle, operations.handle)
 
     @property
@@ -224,11 +234,13 @@ class Context:
     """What the primitives of one plan share: a stream, the scratchpad, and counts.
 
     ``step`` numbers the runs of the plan; conversions know by it what is up to date. ``threads`` is how many the plan
-    uses, None for all.
+    uses, None for all. With ``is_final``, parameters stay as they are from run to run, unless other arrays come, and
+    only the outputs are looked at: copies of parameters are ``preparations``, and memory is used again.
     """
 
-    def __init__(self, library: Library, threads: int | None = None) -> None:
-        self.library, self.threads = library, threads
+    def __init__(self, library: Library, threads: int | None = None, *, is_final: bool = False) -> None:
+        self.library, self.threads, self.is_final = library, threads, is_final
+        self.preparations: list[Callable[[], None]] = []
         self._stream = Handle(
             library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy"
         )
@@ -257,6 +269,10 @@ class Context:
         """Return new memory, all zeros, that is counted in ``allocated``."""
         self.allocated += layout.size
         return Memory.allocated(layout)
+
+    def room(self, layout: Description) -> Memory:
+        """Return memory for a value, which may have been another one's where only the outputs are looked at."""
+        return self.reused(layout) if self.is_final else self.memory(layout)
 
     def reused(self, layout: Description) -> Memory:
         """Return memory that may have been another tensor's, see `release`; what is in it is of no use."""

@@ -29,6 +29,7 @@ class Tensor(ABC):
         self._copies: list[Copy] = []
         self.readers = 0
         """How many are still to read it, on the way back."""
+        self.is_parameter = False
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -56,9 +57,14 @@ class Tensor(ABC):
         for copy in self._copies:
             if copy.memory.description == layout:
                 return copy
-        copy = Copy(self._context, self.memory, layout)
+        copy = Copy(self._context, self.memory, layout, self._context.memory if self.is_parameter else None)
         self._copies.append(copy)
         return copy
+
+    def release(self) -> None:
+        """Let others lie where the tensor and its copies are."""
+        for memory in [self.memory, *[copy.memory for copy in self._copies]]:
+            self._context.release(memory)
 
     def plain(self) -> Copy:
         """Return the tensor with channels last."""
@@ -85,7 +91,7 @@ class Produced(Tensor):
     ) -> None:
         super().__init__(context, shape)
         plain = context.plain(self.sizes)
-        self._memory = context.memory(layout or plain) if memory is None else memory
+        self._memory = context.room(layout or plain) if memory is None else memory
         self._array = _view(self._memory, shape) if layout is None or layout == plain else None
         self._plain: Copy | None = None
 
@@ -126,9 +132,10 @@ class Given(Tensor):
         self._memory: Memory | None = None
         self._source: Any = None
         self._array: Any = None
-        context.forgetters.append(self._forget)
+        context.forgetters.append(self.forget)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Let go of the array that was put in."""
         self._source = self._array = None
 
     @property
@@ -202,12 +209,18 @@ class Copy:
 
     __slots__ = ("_call", "_context", "_step", "is_needed", "memory")
 
-    def __init__(self, context: Context, source: Memory, layout: Description | None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        source: Memory,
+        layout: Description | None,
+        room: Callable[[Description], Memory] | None = None,
+    ) -> None:
         self._context, self._step = context, -1
         self.is_needed = layout is not None
         self.memory = source
         if layout is not None:
-            self.memory = context.memory(layout)
+            self.memory = (room or context.room)(layout)
             self._call = context.reorder(source, self.memory)
 
     def update(self) -> None:

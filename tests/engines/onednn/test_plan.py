@@ -68,7 +68,7 @@ def test_a_network_gives_the_same(count, fused):
     learnables = [key for key in values if key not in {("conv1", "Bias"), ("conv2", "Bias")}]  # their gradients are 0
     if fused:
         program = engine().fuse(program)
-        assert len(program.nodes) == 10
+        assert len(program.nodes) == 9
         theirs, ours = StepPlan(engine(), program), engine().plan(program)
         assert_near(ours.forward(x, values), theirs.forward(x, values))
     else:
@@ -314,3 +314,17 @@ def test_programs_of_functions_are_told_apart_by_the_function():
     one, other = (lambda x: x), (lambda x: x)
     assert spares.key_of(program(one)) == spares.key_of(program(one)) != spares.key_of(program(other))
     assert spares.key_of(program({1, 2})) is None
+
+
+def test_programs_of_parameters_of_other_sizes_are_told_apart(monkeypatch):
+    monkeypatch.setattr(spares, "_spares", [])
+    program = Program((conv("conv", -1, 3),))
+    x = numbers(np.random.default_rng(1), (2, 5, 5, 3))
+    for filters in (4, 7):
+        shapes = {"Weights": (3, 3, 3, filters), "Bias": (1, 1, filters)}
+        values = {("conv", name): numbers(np.random.default_rng(2), shape) for name, shape in shapes.items()}
+        plan = engine().plan(program, is_training=False)
+        assert_near(plan.forward(x, values), StepPlan(NumpyEngine(), program).forward(x, values))
+        assert plan.whole_reason == ""
+        del plan
+        gc.collect()
