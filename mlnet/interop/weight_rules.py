@@ -35,13 +35,16 @@ class Unfit(Exception):  # noqa: N818 - a verdict, not a fault of the program
 class Rule:
     """The arrays of a layer elsewhere: shapes by the end of the name, and the two ways of turning them.
 
-    ``optional`` ones count as zeros where they are missing.
+    ``optional`` ones have a number everywhere where they are missing; ``others`` are other shapes that they may have,
+    and ``aliases`` other ends of their names.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     to_ours: Callable[[Arrays], Arrays]
     to_theirs: Callable[[Arrays], Arrays]
-    optional: frozenset[str] = field(default_factory=frozenset)
+    optional: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def rule_for(layer: Layer, size: Size, flattened: Size) -> Rule | None:
@@ -49,9 +52,16 @@ def rule_for(layer: Layer, size: Size, flattened: Size) -> Rule | None:
 
     ``flattened`` is the size of the images whose elements a fully connected layer takes.
     """
+    return made_by(_RULES, layer, size, flattened)
+
+
+def made_by(
+    makers: Mapping[type, Callable[[Any, Size, Size], Rule]], layer: Layer, size: Size, flattened: Size
+) -> Rule | None:
+    """Return the rule that the maker for the kind of a layer makes; None where there is none."""
     if getattr(layer, "WeightReparameterization", "none") != "none":
         return None
-    for kind, make in _RULES.items():
+    for kind, make in makers.items():
         if isinstance(layer, kind):
             return make(layer, size, flattened)
     return None
@@ -83,7 +93,7 @@ def _weights_and_bias(
         {"weight": shape, "bias": (math.prod(bias),)},
         lambda given: {"Weights": to_ours(given["weight"]), "Bias": turn(given["bias"])},
         lambda own: {"weight": to_theirs(own["Weights"]), "bias": bias_to_theirs(own["Bias"])},
-        frozenset({"bias"}),
+        {"bias": 0},
     )
 
 
@@ -123,8 +133,8 @@ def _fully_connected(layer: Any, size: Size, flattened: Size) -> Rule:
     return _weights_and_bias(layer, size, (rows, columns), to_ours, to_theirs)
 
 
-def _per_channel(**names: str) -> Callable[[Any, Size, Size], Rule]:
-    """Return the maker of rules of parameters with one number for each channel; ``names`` are ours by theirs."""
+def per_channel(optional: Mapping[str, float] = {}, /, **names: str) -> Callable[[Any, Size, Size], Rule]:
+    """Return the maker of rules of parameters with a number for each channel; ``names`` are ours by theirs."""
 
     def make(layer: Any, size: Size, _: Size) -> Rule:
         shapes = {ours: layer.parameter_shape(ours, size) for ours in names.values()}
@@ -132,6 +142,7 @@ def _per_channel(**names: str) -> Callable[[Any, Size, Size], Rule]:
             dict.fromkeys(names, (size.channels,)),
             lambda given: {ours: given[theirs].reshape(shapes[ours]) for theirs, ours in names.items()},
             lambda own: {theirs: own[ours].ravel() for theirs, ours in names.items()},
+            optional,
         )
 
     return make
@@ -183,7 +194,7 @@ def _recurrent(layer: Any, size: Size, _: Size) -> Rule:
             theirs |= {f"bias_ih{end}": first, f"bias_hh{end}": second}
         return theirs
 
-    return Rule(shapes, to_ours, to_theirs, frozenset(name for name in shapes if name.startswith("bias")))
+    return Rule(shapes, to_ours, to_theirs, {name: 0 for name in shapes if name.startswith("bias")})
 
 
 _SCALE = {"weight": "Scale", "bias": "Offset"}
@@ -192,12 +203,12 @@ _RULES: dict[type, Callable[[Any, Size, Size], Rule]] = {
     GroupedConvolution2DLayer: _grouped,
     FilterLayer: _filters,
     FullyConnectedLayer: _fully_connected,
-    BatchNormalizationLayer: _per_channel(**_SCALE, running_mean="TrainedMean", running_var="TrainedVariance"),
-    GroupNormalizationLayer: _per_channel(**_SCALE),
-    InstanceNormalizationLayer: _per_channel(**_SCALE),
-    LayerNormalizationLayer: _per_channel(**_SCALE),
-    RMSNormalizationLayer: _per_channel(weight="Scale"),
-    PReLULayer: _per_channel(weight="Alpha"),
+    BatchNormalizationLayer: per_channel(**_SCALE, running_mean="TrainedMean", running_var="TrainedVariance"),
+    GroupNormalizationLayer: per_channel(**_SCALE),
+    InstanceNormalizationLayer: per_channel(**_SCALE),
+    LayerNormalizationLayer: per_channel(**_SCALE),
+    RMSNormalizationLayer: per_channel(weight="Scale"),
+    PReLULayer: per_channel(weight="Alpha"),
     WordEmbeddingLayer: _embedding,
     LSTMLayer: _recurrent,
     BiLSTMLayer: _recurrent,

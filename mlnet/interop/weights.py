@@ -1,4 +1,4 @@
-"""importWeights and exportWeights: the parameters of a network from and to arrays as PyTorch names them."""
+"""importWeights and exportWeights: the parameters of a network from and to arrays as PyTorch or Keras name them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import DataError, NotSupportedError, OptionError, suggestion
+from mlnet.interop.keras_rules import are_paths, keras_path, keras_rule_for, names_with_dots
 from mlnet.interop.weight_rules import Arrays, Rule, Unfit, rule_for
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.shape import FlattenLayer
@@ -32,13 +33,19 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     MATLAB's order: filters (F, C, h, w) become h x w x C x F; the columns of a fully connected layer behind images are
     put from (C, h, w) to MATLAB's order of elements; LSTMs have the sum of their two biases.
 
+    Arrays of Keras are known by the '/' in their names: ``importWeights(layers, {w.path: w for w in model.weights})``.
+    A layer is found by the end of the path before 'kernel', 'bias', 'gamma', ...; the columns of a fully connected
+    layer behind images are put from (h, w, C), and the gates of a GRU from z, r, h.
+
     Parameters
     ----------
     net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph
         The layers need to make a network, so that all sizes are known.
     stateDict : dict
         Arrays by name: 'name.weight', 'name.bias', 'name.running_mean', 'name.running_var', 'name.weight_ih_l0', ...
-        A bias that is missing is zero. 'num_batches_tracked' is left out.
+        A bias that is missing is zero. 'num_batches_tracked' is left out. Or by path: 'name/kernel', 'name/bias',
+        'name/gamma', 'name/beta', 'name/moving_mean', 'name/moving_variance', 'name/lstm_cell/recurrent_kernel', ...
+        Where Keras can leave out gamma or beta, one that is missing is 1 or 0.
 
     Returns
     -------
@@ -66,8 +73,10 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     network = _resolved(net)
     if not isinstance(stateDict, Mapping) or not all(isinstance(name, str) for name in stateDict):
         raise OptionError(f"importWeights: stateDict: needs a dict of arrays by name, but got {describe(stateDict)}.")
-    rules = _rules("importWeights", network)
-    reader = _Reader({name: value for name, value in stateDict.items() if not name.endswith(_COUNTER)})
+    is_keras = are_paths(stateDict)
+    rules = _rules("importWeights", network, is_keras)
+    counted = [name for name in stateDict if not name.endswith(_COUNTER)]
+    reader = _Reader(stateDict, names_with_dots(counted) if is_keras else dict(zip(counted, counted, strict=True)))
     filled = [
         reader.filled(where_text(index, layer), layer, rules[index]) if index in rules else layer
         for index, layer in enumerate(network.layers)
@@ -85,20 +94,23 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     return LayerGraph(filled, net.wires) if isinstance(net, LayerGraph) else LayerArray(filled)
 
 
-def exportWeights(net: Any) -> Arrays:  # noqa: N802
-    """Return the parameters of a network as arrays with the names, axes and shapes of PyTorch.
+def exportWeights(net: Any, library: str = "pytorch") -> Arrays:  # noqa: N802
+    """Return the parameters of a network as arrays with the names, axes and shapes of PyTorch or Keras.
 
-    The reverse of `importWeights`: ``torch_model.load_state_dict({k: torch.tensor(v) for k, v in ...})``.
+    The reverse of `importWeights`: ``torch_model.load_state_dict({k: torch.tensor(v) for k, v in ...})``; for Keras,
+    ``w.assign(arrays[w.path])`` for each w of ``model.weights``, whose paths may begin with the name of the model.
 
     Parameters
     ----------
     net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph
         With values for all parameters.
+    library : 'pytorch' or 'keras', default 'pytorch'
+        Whose names and shapes the arrays have.
 
     Returns
     -------
     dict
-        Arrays, float32, by 'layer.weight', 'layer.bias', ...
+        Arrays, float32, by 'layer.weight', 'layer.bias', ..., or by 'layer/kernel', 'layer/bias', ...
 
     Raises
     ------
@@ -107,7 +119,7 @@ def exportWeights(net: Any) -> Arrays:  # noqa: N802
     NotSupportedError
         Where layers have parameters that there is no rule for; the message lists all of them.
     OptionError, NetworkError
-        Where ``net`` are no layers, or do not make a network.
+        Where ``net`` are no layers, or do not make a network; where ``library`` is another.
 
     Examples
     --------
@@ -116,10 +128,13 @@ def exportWeights(net: Any) -> Arrays:  # noqa: N802
     >>> exportWeights(layers)['fc.weight']
     array([[1., 2.]], dtype=float32)
     """
+    if library not in ("pytorch", "keras"):
+        raise OptionError(f"exportWeights: library: needs one of 'pytorch', 'keras', but got {describe(library)}.")
+    is_keras = library == "keras"
     network = _resolved(net)
     arrays: Arrays = {}
     mistakes = []
-    for index, rule in _rules("exportWeights", network).items():
+    for index, rule in _rules("exportWeights", network, is_keras).items():
         layer = network.layers[index]
         size = network.input_size(index)
         names = _parameters(layer)
@@ -133,7 +148,8 @@ def exportWeights(net: Any) -> Arrays:  # noqa: N802
         except Unfit as reason:
             mistakes.append(f"{where_text(index, layer)}: {reason}.")
             continue
-        arrays |= {f"{layer.Name}.{end}": np.array(value, np.float32) for end, value in theirs.items()}
+        name_of = keras_path if is_keras else _dotted
+        arrays |= {name_of(layer, end): np.array(value, np.float32, order="C") for end, value in theirs.items()}
     if mistakes:
         listed = "\n".join(f"  {mistake}" for mistake in mistakes)
         raise DataError(f"exportWeights: not all parameters can be written:\n{listed}")
@@ -144,20 +160,25 @@ def _resolved(net: Any) -> Resolved:
     return net._network if isinstance(net, TrainedNetwork) else resolve(net)
 
 
+def _dotted(layer: Layer, end: str) -> str:
+    return f"{layer.Name}.{end}"
+
+
 def _parameters(layer: Layer) -> list[str]:
     """Return the names of the learnables and statistics; states of sequences belong to data."""
     states = [name for name in layer.states if name not in ("HiddenState", "CellState")]
     return [*(learnable.name for learnable in layer.learnables), *states]
 
 
-def _rules(function: str, network: Resolved) -> dict[int, Rule]:
+def _rules(function: str, network: Resolved, is_keras: bool) -> dict[int, Rule]:
     """Return the rules of the layers with parameters, by their numbers."""
     rules: dict[int, Rule] = {}
     without = []
     for index, layer in enumerate(network.layers):
         if not _parameters(layer):
             continue
-        rule = rule_for(layer, network.input_size(index), _flattened(network, index))
+        find = keras_rule_for if is_keras else rule_for
+        rule = find(layer, network.input_size(index), _flattened(network, index))
         if rule is None:
             without.append(where_text(index, layer))
         else:
@@ -184,16 +205,23 @@ def _flattened(network: Resolved, index: int) -> Size:
 class _Reader:
     """Fills layers from arrays, and collects what does not fit."""
 
-    def __init__(self, arrays: Mapping[str, Any]) -> None:
+    def __init__(self, arrays: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        """Take arrays, and the names with dots of those that count."""
         self.mistakes: list[str] = []
-        self._arrays = arrays
+        self._arrays = {plain: arrays[name] for name, plain in names.items()}
+        self._spelt = {plain: name for name, plain in names.items()}
+        self._are_paths = any(plain != name for name, plain in names.items())
         self._known: set[str] = set()
 
     def filled(self, where: str, layer: Layer, rule: Rule) -> Layer:
         """Return a layer with the values of its arrays."""
-        prefix = self._prefix(layer.Name, rule)
+        prefixes = self._prefixes(layer.Name, rule)
+        if len(prefixes) > 1:
+            self.mistakes.append(f"{where}: {len(prefixes)} layers of the arrays have its name: {', '.join(prefixes)}.")
+            self._known |= {f"{prefix}.{end}" for prefix in prefixes for end in rule.shapes}
+            return layer
         count = len(self.mistakes)
-        given = {end: self._array(f"{prefix}.{end}", shape, end in rule.optional) for end, shape in rule.shapes.items()}
+        given = {end: self._array(prefixes[0], end, rule) for end in rule.shapes}
         if len(self.mistakes) > count:
             return layer
         try:
@@ -201,43 +229,65 @@ class _Reader:
         except Unfit as reason:
             self.mistakes.append(f"{where}: {reason}.")
             return layer
-        return layer.replaced(**{name: read_only(np.array(value), np.float32) for name, value in values.items()})
+        return layer.replaced(
+            **{name: read_only(np.array(value, order="C"), np.float32) for name, value in values.items()}
+        )
 
     def unknown(self) -> list[str]:
         """Return the mistakes of arrays that no layer has."""
         more = [name for name in self._arrays if name not in self._known]
-        return [f"'{name}' belongs to no layer. {suggestion(name, self._known)}".strip() for name in more]
+        return [f"'{self._spelt[name]}' belongs to no layer. {suggestion(name, self._known)}".strip() for name in more]
 
-    def _prefix(self, name: str, rule: Rule) -> str:
-        """Return the beginning of the names of a layer's arrays: its name, or one with dots where that has others."""
-        if any(f"{name}.{end}" in self._arrays for end in rule.shapes):
-            return name
-        plain = name.replace("-", "_")
-        for key in self._arrays:
-            prefix, _, end = key.rpartition(".")
-            if end in rule.shapes and prefix.replace(".", "_").replace("-", "_") == plain:
-                return prefix
-        return name
+    def _prefixes(self, name: str, rule: Rule) -> list[str]:
+        """Return the beginnings that the names of a layer's arrays may have.
 
-    def _array(self, name: str, shape: tuple[int, ...], is_optional: bool) -> np.ndarray:
+        That is its name, or one with dots where the name has others, or for paths the end of one.
+        """
+        ends = {*rule.shapes, *rule.aliases.values()}
+        if any(f"{name}.{end}" in self._arrays for end in ends):
+            return [name]
+        plain = _underscored(name)
+        keys = [key.rpartition(".") for key in self._arrays]
+        there = list(dict.fromkeys(prefix for prefix, _, end in keys if end in ends))
+        exact = [prefix for prefix in there if _underscored(prefix) == plain][:1]
+        if exact or not self._are_paths:
+            return exact or [name]
+        within = [
+            prefix
+            for prefix in there
+            if any(_underscored(prefix[at + 1 :]) == plain for at, sign in enumerate(prefix) if sign == ".")
+        ]
+        return within or [name]
+
+    def _array(self, prefix: str, end: str, rule: Rule) -> np.ndarray:
+        name = f"{prefix}.{end}"
+        alias = f"{prefix}.{rule.aliases.get(end, end)}"
+        if name not in self._arrays and alias in self._arrays:
+            name = alias
         self._known.add(name)
-        zeros = np.zeros(shape, np.float32)
+        shape = rule.shapes[end]
+        instead = np.full(shape, rule.optional.get(end, 0), np.float32)
         if name not in self._arrays:
-            if not is_optional:
+            if end not in rule.optional:
                 self.mistakes.append(f"'{name}' is missing.")
-            return zeros
+            return instead
         value = self._arrays[name]
+        spelt = self._spelt[name]
         if hasattr(value, "detach"):
             value = value.detach().cpu()
         try:
             array = np.asarray(value, np.float32)
         except (TypeError, ValueError):
-            self.mistakes.append(f"'{name}' needs numbers, but is {describe(self._arrays[name])}.")
-            return zeros
-        if array.shape != shape:
-            self.mistakes.append(f"'{name}' needs size {dims(shape)}, but has size {dims(array.shape)}.")
-            return zeros
+            self.mistakes.append(f"'{spelt}' needs numbers, but is {describe(self._arrays[name])}.")
+            return instead
+        if array.shape not in (shape, rule.others.get(end, shape)):
+            self.mistakes.append(f"'{spelt}' needs size {dims(shape)}, but has size {dims(array.shape)}.")
+            return instead
         if not np.isfinite(array).all():
-            self.mistakes.append(f"'{name}' is not finite.")
-            return zeros
+            self.mistakes.append(f"'{spelt}' is not finite.")
+            return instead
         return array
+
+
+def _underscored(name: str) -> str:
+    return name.replace(".", "_").replace("-", "_").replace("/", "_")
