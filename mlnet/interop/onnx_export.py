@@ -129,7 +129,7 @@ def exportONNXNetwork(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> 
     try:
         write_atomically(options.filename, lambda file: file.write(content))
     except OSError as error:
-        raise DataError(f"{function}: '{options.filename}' cannot be written: {error}.") from error
+        raise DataError(f"{function}: '{options.filename}' cannot be written: {error.strerror or error}.") from error
     return difference if nargout else None
 
 

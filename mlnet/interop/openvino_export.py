@@ -107,7 +107,7 @@ def exportOpenVINO(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> flo
     try:
         write_together({xml_path.with_suffix(".bin"): content, xml_path: xml})
     except OSError as error:
-        raise DataError(f"{function}: '{options.filename}' cannot be written: {error}.") from error
+        raise DataError(f"{function}: '{options.filename}' cannot be written: {error.strerror or error}.") from error
     return difference if nargout else None
 
 
