@@ -62,6 +62,8 @@ _NAMES_OF = {
     "functional.activation": "dlmtimes fullyconnect gelu leakyrelu relu sigmoid softmax softplus",
     "functional.batch_norm_inference": "batchNormInference",
     "functional.convolution": "dlconv dltranspconv",
+    "functional.ctc": "ctc",
+    "functional.index_loss": "indexcrossentropy",
     "functional.loss": "crossentropy huber l1loss l2loss mse",
     "functional.normalization": "batchnorm crosschannelnorm groupnorm instancenorm layernorm",
     "functional.pooling": "avgpool maxpool maxunpool",

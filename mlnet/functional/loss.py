@@ -15,31 +15,32 @@ from mlnet.labels import categorical, categories
 from mlnet.options import Declared, Option
 from mlnet.rules import EMPTY, choice, number
 
-_MASK = Option("Mask", EMPTY, ARRAY, "1 where elements count, 0 elsewhere; expands to the size of Y.")
-_REDUCTION = Option("Reduction", "sum", choice("sum", "none"), "'none' returns the loss of each element.")
+MASK = Option("Mask", EMPTY, ARRAY, "1 where elements count, 0 elsewhere; expands to the size of Y.")
+REDUCTION = Option("Reduction", "sum", choice("sum", "none"), "'none' returns the loss of each element.")
 
 
-def _factor(*more: str) -> Option:
+def factor(*more: str) -> Option:
+    """Return the option NormalizationFactor."""
     names = ("batch-size", "all-elements", "mask-included", "none", *more)
     return Option("NormalizationFactor", "batch-size", choice(*names), "What the sum is divided by.")
 
 
 _MseOptions = options_class("mse", DATA_FORMAT)
-_L1Options = options_class("l1loss", _MASK, _REDUCTION, _factor(), DATA_FORMAT)
-_L2Options = options_class("l2loss", _MASK, _REDUCTION, _factor(), DATA_FORMAT)
+_L1Options = options_class("l1loss", MASK, REDUCTION, factor(), DATA_FORMAT)
+_L2Options = options_class("l2loss", MASK, REDUCTION, factor(), DATA_FORMAT)
 _HuberOptions = options_class(
     "huber",
-    _MASK,
-    _REDUCTION,
-    _factor(),
+    MASK,
+    REDUCTION,
+    factor(),
     Option("TransitionPoint", 1, number(0, above=True), "Where the parabola becomes a line."),
     DATA_FORMAT,
 )
 _CrossEntropyOptions = options_class(
     "crossentropy",
-    _MASK,
-    _REDUCTION,
-    _factor("target-included"),
+    MASK,
+    REDUCTION,
+    factor("target-included"),
     Option(
         "ClassificationMode", "single-label", choice("single-label", "multilabel"), "'multilabel' for several classes."
     ),
@@ -195,8 +196,8 @@ def crossentropy(Y: Any, targets: Any, *args: Any, **options: Any) -> dlarray:
     losses = -(t * np.log(np.maximum(y, smallest)))
     if chosen.ClassificationMode == "multilabel" or chosen.TargetCategories == "independent":
         losses = losses - (1 - t) * np.log(np.maximum(1 - y, smallest))
-    weights = _class_weights(arrays, y, chosen.WeightsFormat, where)
-    return _reduced(losses, weights, t, chosen, where)
+    weights = class_weights(arrays, y, chosen.WeightsFormat, where)
+    return reduced(losses, weights, t, chosen, where)
 
 
 def _regression(
@@ -212,10 +213,10 @@ def _regression(
     chosen = kind(*pairs, **options)
     y, t = _pair(Y, targets, chosen.DataFormat, where)
     weights = _expanded(arrays[0], y, f"{where}: weights") if arrays else None
-    return _reduced(loss(y - t, chosen), weights, t, chosen, where)
+    return reduced(loss(y - t, chosen), weights, t, chosen, where)
 
 
-def _reduced(losses: dlarray, weights: Any, targets: dlarray, chosen: Declared, where: str) -> dlarray:
+def reduced(losses: dlarray, weights: Any, targets: dlarray, chosen: Declared, where: str) -> dlarray:
     """Return weighted and masked losses, summed and divided as the options say."""
     if weights is not None:
         losses = losses * weights
@@ -249,7 +250,7 @@ def _pair(Y: Any, targets: Any, fmt: str, where: str) -> tuple[dlarray, dlarray]
     sizes = [_lengths(each) for each in (y, t)]
     if sizes[0] != sizes[1]:
         fix = "Give targets for the same observations, one-hot for classes (onehotencode)."
-        raise DataError(message(f"{where}: targets", f"the size of Y, {_text(y)}", _text(t), fix))
+        raise DataError(message(f"{where}: targets", f"the size of Y, {size_text(y)}", size_text(t), fix))
     return y, t.astype(y.dtype)
 
 
@@ -258,7 +259,7 @@ def _one_hot(labels: categorical, y: dlarray, where: str) -> dlarray:
     count = len(categories(labels))
     expected = (y.shape[y.dims().index("C")] if "C" in y.dims() else 1, _observations(y))
     if (count, len(codes)) != expected or set(y.dims()) - set("CB"):
-        needed = f"{expected[1]} labels of {expected[0]} classes for Y of {_text(y)}"
+        needed = f"{expected[1]} labels of {expected[0]} classes for Y of {size_text(y)}"
         raise DataError(message(f"{where}: targets", needed, f"{len(codes)} labels of {count} classes"))
     return wrap((np.arange(count)[:, None] == codes).astype(y.dtype), None, "CB")
 
@@ -270,7 +271,8 @@ def _lengths(array: dlarray) -> dict[str, list[int]]:
     return {label: lengths for label, lengths in sorted(found.items()) if math.prod(lengths) > 1}
 
 
-def _text(array: dlarray) -> str:
+def size_text(array: dlarray) -> str:
+    """Return e.g. "3(C) x 4(B)"."""
     return " x ".join(f"{n}({label})" for n, label in zip(array.shape, array.dims(), strict=True))
 
 
@@ -288,11 +290,12 @@ def _expanded(value: Any, y: dlarray, where: str) -> dlarray:
         array = wrap(array._data, array._node, y.dims()) if array.ndim == y.ndim else array
     fits = len(array.shape) == y.ndim and all(n in (1, m) for n, m in zip(array.shape, y.shape, strict=True))
     if array.dims() == y.dims() and not fits:
-        raise DataError(message(where, f"a size that expands to {_text(y)}", f"{array.shape}"))
+        raise DataError(message(where, f"a size that expands to {size_text(y)}", f"{array.shape}"))
     return array.astype(y.dtype)
 
 
-def _class_weights(arrays: tuple[Any, ...], y: dlarray, fmt: str, where: str) -> Any:
+def class_weights(arrays: tuple[Any, ...], y: dlarray, fmt: str, where: str) -> Any:
+    """Return the weights of classes with labels, or None."""
     if not arrays:
         return None
     weights = array_of(arrays[0], f"{where}: weights")
