@@ -29,6 +29,10 @@ _LEVEL = 1
 _DAMAGED = (Unreadable, ValueError, OverflowError, struct.error, zlib.error, MemoryError)
 
 
+_OLD_HEADER = 20
+"""Bytes before the first name in files of version 4."""
+
+
 def to_bytes(variables: dict[str, Any], where: str, *, is_compressed: bool = False) -> list[bytes]:
     """Return the bytes of a file, in parts.
 
@@ -102,6 +106,10 @@ def _byte_order(data: bytes) -> str:
     """Return the byte order of a file after checking its header and check sum."""
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if len(data) < mat.HEADER or order is None or struct.unpack_from(f"{order}H", data, 124) != (0x0100,):
+        if len(data) >= _OLD_HEADER and 0 in data[:4]:  # the others begin with a text
+            raise Unreadable(
+                "it is of version 4, or no .mat file. In MATLAB, load it and write it with save(..., '-v7')"
+            )
         raise Unreadable("it is no .mat file of version 6 or 7, or damaged")
     found = _SUM.match(data[:116].decode("latin-1"))
     if found and int(found[1], 16) != zlib.crc32(memoryview(data)[mat.HEADER :]):

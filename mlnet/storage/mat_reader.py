@@ -116,12 +116,14 @@ class Reader:
     def _name(self, data: memoryview, start: int, end: int) -> str:
         kind, _, at = self._flags(data, start, end)
         if kind != mat.OPAQUE:
-            _, at = self._numbers(data, at, end, (mat.INT32,))
+            _, at = self._numbers(data, at, end, (mat.INT32, mat.UINT32))
         return self._characters(data, at, end)[0]
 
     def _characters(self, data: memoryview, at: int, end: int) -> tuple[str, int]:
-        found, behind = self._numbers(data, at, end, (1, 2))
-        return found.tobytes().decode("latin-1"), behind
+        kind, start, size, behind = self._tag(data, at, end)
+        if kind not in (1, 2, mat.UTF8):
+            raise Unreadable(f"it has a name of type {kind}")
+        return bytes(data[start : start + size]).decode(mat.TEXTS[kind]), behind
 
     def _matrix(self, data: memoryview, start: int, end: int, path: tuple[str, ...]) -> Any:
         if start == end:
@@ -131,7 +133,7 @@ class Reader:
         kind, flags, at = self._flags(data, start, end)
         if kind in (mat.OPAQUE, mat.OBJECT, mat.FUNCTION):
             raise Unreadable(self._no_plain_value(data, kind, at, end, path))
-        numbers, at = self._numbers(data, at, end, (mat.INT32,))
+        numbers, at = self._numbers(data, at, end, (mat.INT32, mat.UINT32))  # some other programs write the second
         size = tuple(numbers.tolist())
         if not 2 <= len(size) <= 32 or min(size) < 0:
             raise Unreadable(f"{'.'.join(path)} has the impossible size {size}")
@@ -187,10 +189,16 @@ class Reader:
         if len(size) != 2 or 16 * size[0] * size[1] > self._left:
             raise Unreadable(f"{name} is a sparse matrix of size {size}, too large as a full one")
         self._left -= 16 * size[0] * size[1]
-        parts = []
-        for _ in range(4 if flags & mat.COMPLEX_FLAG else 3):
-            found, at = self._numbers(data, at, end, tuple(mat.NUMBERS))
-            parts.append(found)
+        parts: list[np.ndarray] = []
+        for number in range(4 if flags & mat.COMPLEX_FLAG else 3):
+            _, start, length, behind = self._tag(data, at, end)
+            if number == 2 and flags & mat.LOGICAL_FLAG and length == parts[0].size:
+                # MATLAB says that logical values are doubles, and writes a byte for each
+                parts.append(np.frombuffer(data, np.uint8, length, start))
+                at = behind
+            else:
+                found, at = self._numbers(data, at, end, tuple(mat.NUMBERS))
+                parts.append(found)
         values = parts[2] if len(parts) == 3 else parts[2][: parts[3].size] + 1j * parts[3][: parts[2].size]
         if flags & mat.LOGICAL_FLAG:
             values = values.astype(bool)

@@ -190,7 +190,7 @@ def test_arguments_are_checked(tmp_path):
         exportONNXNetwork(small(), path, OpsetVersions=17)
     with pytest.raises(OptionError, match="nargout"):
         exportONNXNetwork(small(), path, nargout=2)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match=r"net\.[a-z]*' cannot be written: [^'/]*$"):
         exportONNXNetwork(small(), tmp_path / "nowhere" / "net.onnx")
 
 

@@ -128,7 +128,7 @@ def test_arguments_are_checked(tmp_path):
         exportOpenVINO(small(), path, nargout=2)
     with pytest.raises(OptionError, match=r"that of the \.xml file"):
         exportOpenVINO(small(), tmp_path / "net.bin")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match=r"net\.[a-z]*' cannot be written: [^'/]*$"):
         exportOpenVINO(small(), tmp_path / "nowhere" / "net.xml")
     assert not names(tmp_path)
 

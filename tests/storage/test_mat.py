@@ -309,3 +309,44 @@ def test_sparse_matrices(tmp_path):
         parts = [element(5, struct.pack(f"<{len(each)}i", *each)) for each in (places, starts)]
         with pytest.raises(DataError, match="damaged sparse matrix"):
             mat.from_bytes(file_of(array(5, (2, 2), *parts, element(9, struct.pack("<d", 3)))), "load")
+
+
+def elements(*parts):
+    """Return elements of (type, bytes), each filled up to 8 bytes."""
+    return b"".join(struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8) for kind, data in parts)
+
+
+def matlab_file(*parts):
+    header = b"MATLAB 5.0 MAT-file, Platform: GLNXA64".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
+    return header + elements((14, elements(*parts)))
+
+
+def whole(*numbers):
+    return struct.pack(f"<{len(numbers)}i", *numbers)
+
+
+@pytest.mark.parametrize("stored", [np.uint8, np.float64])
+def test_logical_sparse_matrices_as_matlab_writes_them(stored):
+    values = np.array([1, 1, 0], stored)
+    flags = (6, whole(5 | 0x200, 3))
+    parts = (flags, (5, whole(3, 2)), (1, b"s"), (5, whole(0, 2, 1)), (5, whole(0, 2, 3)), (9, values.tobytes()))
+    found = mat.from_bytes(matlab_file(*parts), "load")["s"]
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, [[True, False], [False, False], [True, False]])
+    with pytest.raises(DataError, match="cut off"):
+        mat.from_bytes(matlab_file(*parts[:-1], (9, b"1111")), "load")
+
+
+def test_sizes_and_names_of_other_types():
+    parts = ((6, whole(6, 0)), (6, whole(1, 2)), (16, b"one"), (9, np.array([3.0, 4]).tobytes()))
+    np.testing.assert_array_equal(mat.from_bytes(matlab_file(*parts), "load")["one"], [[3, 4]])
+    with pytest.raises(DataError, match="cannot be read"):
+        mat.from_bytes(matlab_file(parts[0], (6, whole(-1, -2)), *parts[2:]), "load")
+    with pytest.raises(DataError, match="cannot be read"):
+        mat.from_bytes(matlab_file(*parts[:2], (9, b"a name  "), parts[3]), "load")
+
+
+def test_files_of_version_4_say_so(tmp_path):
+    scipy.io.savemat(tmp_path / "old.mat", {"x": np.eye(2)}, format="4")
+    with pytest.raises(DataError, match="version 4.*'-v7'"):
+        load(tmp_path / "old.mat")
