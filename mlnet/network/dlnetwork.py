@@ -21,6 +21,7 @@ from mlnet.network.ends import as_state, check_statistics, normalized, put_out_s
 from mlnet.network.initialize import initialize as first_values
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, layerGraph
+from mlnet.network.nested import outline_of, unfolded
 from mlnet.network.open_ends import EndLayer, OpenEnds, open_ends
 from mlnet.network.resolve import Resolved, resolve
 from mlnet.network.run import STATE_FIELDS
@@ -54,7 +55,7 @@ class dlnetwork(NestedNetwork, Shown):
     Parameters
     ----------
     layers : LayerArray, list of layers or LayerGraph, optional
-        Without output layers.
+        Without output layers. The layers of a `networkLayer` 'net' become layers of the network, 'net:conv' and so on.
     *X : dlarray or networkDataLayout, optional
         Examples or layouts of formatted inputs, one for each input, from which sizes are taken where there is no input
         layer.
@@ -89,7 +90,8 @@ class dlnetwork(NestedNetwork, Shown):
     def __init__(self, layers: Any = (), *X: Any, **options: Any) -> None:
         count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
         chosen = _Options(*X[count:], **options)
-        self._ends = open_ends(layerGraph(layers))
+        graph = layerGraph(layers)
+        self._ends = open_ends(graph if outline_of(graph) is None else unfolded(graph))
         self._network: Resolved | None = None
         self._learnables: dict[Key, dlarray] = {}
         self._states: dict[Key, dlarray] = {}
@@ -291,8 +293,6 @@ class dlnetwork(NestedNetwork, Shown):
     def _initialize(self, examples: Sequence[Any]) -> None:
         ends = self._ends
         network = resolve(ends.closed(ends.example_sizes(examples, "initialize")))
-        if network.outline is not None:
-            raise NetworkError("dlnetwork: needs layers without networkLayer. Put its layers into the network itself.")
         generator = spawn_generators().initialization
         layers = []
         for index, layer in enumerate(network.layers):

@@ -143,8 +143,6 @@ def _trained(X: Any, T: Any, layers: Any, loss: NetLoss, options: TrainingOption
         options = options if options.is_full_batch else options.replaced(MiniBatchSize=X.MiniBatchSize)
         X = QueueDatastore(X)  # noqa: N806
     ends, network = _without_ends(layers).to_resolved(_WHERE)
-    if network.outline is not None:
-        raise NetworkError(f"{_WHERE}: needs layers without networkLayer. Put its layers into the network itself.")
     network = loss.closed(network, _WHERE)
     if found is not None:
         network = as_started(network, found.training, found.where)
