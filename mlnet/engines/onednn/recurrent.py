@@ -335,7 +335,7 @@ def _put_gradients(group: _Group, steps: Steps, d_output: np.ndarray, d_states: 
 def _ordered(weights: np.ndarray, name: str) -> np.ndarray:
     """Return weights (G H, C) in the library's order of gates, contiguous."""
     if name == "gru":
-        return weights.reshape(3, -1, weights.shape[1])[_ORDER]
+        weights = weights.reshape(3, -1, weights.shape[1])[_ORDER]
     return np.ascontiguousarray(weights)
 
 

@@ -10,6 +10,18 @@ import pytest
 
 from engines.onednn.support import LIBRARY, assert_near, engine, needs_onednn, numbers
 from engines.test_recurrent import RAGGED, RESETS, Case
+from mlnet import (
+    assembleNetwork,
+    bilstmLayer,
+    fullyConnectedLayer,
+    gruLayer,
+    lstmLayer,
+    regressionLayer,
+    rng,
+    sequenceInputLayer,
+    trainingOptions,
+    trainNetwork,
+)
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.onednn import library, recurrent
@@ -232,3 +244,15 @@ def test_cells_that_cannot_be_made_are_numpys(monkeypatch, status, word, when):
     for one, other in zip(found, right, strict=True):
         assert_near(one, other)
     assert word in recurrent.remarks(workspace)[0]
+
+
+@pytest.mark.parametrize("layer", [lstmLayer, gruLayer, bilstmLayer])
+def test_weights_may_lie_in_any_order(layer):
+    rng(0)
+    network = [sequenceInputLayer(3), layer(5, OutputMode="last"), fullyConnectedLayer(2), regressionLayer]
+    x = [np.random.default_rng(0).normal(size=(3, 6)) for _ in range(4)]
+    net = trainNetwork(x, np.zeros((4, 2)), network, trainingOptions("sgdm", MaxEpochs=1, Verbose=False))
+    layers = net.Layers
+    names = ("InputWeights", "RecurrentWeights")
+    layers[1] = layers[1].replaced(**{name: np.asfortranarray(getattr(layers[1], name)) for name in names})
+    assert np.allclose(assembleNetwork(layers).predict(x), net.predict(x), atol=1e-6)
