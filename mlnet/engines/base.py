@@ -168,6 +168,21 @@ class Engine(ABC):
         """Return what predicts with a program and its parameters, which an engine may merge beforehand."""
         return Predictor(self.plan(self.fuse(program), is_training=False), values, {})
 
+    def in_precision(self, precision: str) -> Engine:
+        """Return the engine that trains in 'single' precision, or in 'mixed': products of bfloat16 numbers.
+
+        Raises
+        ------
+        NotSupportedError
+            Where the engine or the processor lacks it.
+        """
+        if precision != "single":
+            raise NotSupportedError(
+                f"Precision='{precision}': the {self.description} engine computes in single precision only. "
+                "Install the fast engine, pip install mlnet[fast], or use 'single'."
+            )
+        return self
+
     def operation(self, name: str) -> Operation:
         """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""
         try:

@@ -80,7 +80,8 @@ class Program:
 class Report:
     """Which engine runs a node, why it is not a faster one, and how often values change their layout for it.
 
-    ``reorders`` counts copies of whole values in one step, ``implementations`` names what runs.
+    ``reorders`` counts copies of whole values in one step, ``implementations`` names what runs, ``is_rounded`` tells
+    whether it takes numbers in bfloat16.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Report:
     reason: str = ""
     reorders: int = 0
     implementations: tuple[str, ...] = ()
+    is_rounded: bool = False
 
 
 Data = np.ndarray | Sequence[np.ndarray]

@@ -30,6 +30,7 @@ def engineInfo(
     MiniBatchSize: int = 128,
     Acceleration: str = "auto",
     Training: bool = False,
+    Precision: str = "single",
 ) -> DataTable:
     """Return which engine computes which operation of a network, and why it is not a faster one.
 
@@ -43,6 +44,8 @@ def engineInfo(
         Engines may choose by it.
     Acceleration : 'auto' or 'none', default 'auto'
         As in `predict` and `trainingOptions`.
+    Precision : 'single' or 'mixed', default 'single'
+        As in `trainingOptions`; predictions are in single precision.
     Training : bool, default False
         A step of training, forward and backward, instead of a prediction.
 
@@ -78,7 +81,10 @@ def engineInfo(
         )
     if Acceleration not in ("auto", "none"):
         raise OptionError(f"engineInfo: Acceleration needs to be 'auto' or 'none', but is {describe(Acceleration)}.")
+    if Precision not in ("single", "mixed"):
+        raise OptionError(f"engineInfo: Precision needs to be 'single' or 'mixed', but is {describe(Precision)}.")
     engine, reason = select(Acceleration)
+    engine = engine.in_precision(Precision if Training else "single")
     network = _ready(net)
     program = training_program(network) if Training else prediction_program(network)
     known = parameter_values(network.layers)
@@ -162,5 +168,5 @@ def _with_merged(program: Program, merged: Mapping[str, str], reports: Sequence[
 
 def _engine_text(engine: Engine, report: Report) -> str:
     """Return the names of the engines of an operation with their versions."""
-    names = {"numpy": f"NumPy {np.__version__}", engine.name: engine.description}
+    names = {"numpy": f"NumPy {np.__version__}", engine.name: engine.description + " (bfloat16)" * report.is_rounded}
     return ", ".join(names[name] for name in report.engine.split(", "))

@@ -115,7 +115,9 @@ def _plain(network: Resolved) -> tuple[int, ...]:
         return ()
     (layer,) = layers
     size = layer.size()
-    is_special = callable(layer.Normalization) or layer.augmentation() or layer.SplitComplexInputs
+    is_special = (
+        layer.CategoricalInputs or callable(layer.Normalization) or layer.augmentation() or layer.SplitComplexInputs
+    )
     if is_special or isinstance(layer, general_input.InputLayer) or size.is_sequence or not network.output_size.is_flat:
         return ()
     return size.dims

@@ -80,7 +80,7 @@ class Trainer:
         self.history: list[Progress] = []
         self._data, self.generators, self._report, self._checkpoint = data, generators, report, checkpoint
         self.count = len(data.predictors)
-        self._plan = engine.plan(engine.fuse(training_program(network)))
+        self._plan = engine.in_precision(options.Precision).plan(engine.fuse(training_program(network)))
         self._plan.gradient_room = self.parameters.gradients
         self._loss_workspace = Workspace()
         self.solver = make_solver(options, self.parameters)

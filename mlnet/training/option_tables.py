@@ -139,6 +139,14 @@ _SHARED = (
     ),
     _option("Acceleration", "auto", choice("auto", "none"), "'none' is the NumPy reference.", Group.HIDDEN),
     _option(
+        "Precision",
+        "single",
+        choice("single", "mixed"),
+        "'mixed' multiplies in bfloat16 where a step of training has convolutions and products, and keeps parameters, "
+        "sums, statistics and the loss in single precision; needs the fast engine and a processor with bfloat16.",
+        Group.HIDDEN,
+    ),
+    _option(
         "Metrics", EMPTY, metrics.RULE, "Further metrics: names, objects or functions f(Y, T), or a list.", Group.HIDDEN
     ),
     _option(

@@ -154,5 +154,7 @@ def check_supported(options: TrainingOptions) -> None:
         for name, works in _NOT_YET.items()
         if name in options.table.options and not works(getattr(options, name))
     ]
+    if options.is_full_batch and options.Precision != "single":
+        asked.append(f"Precision='{options.Precision}' with steps that take all data")
     if asked:
         raise NotSupportedError(f"{caller()}: not supported yet: {', '.join(asked)}. Leave these options out.")

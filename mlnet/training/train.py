@@ -140,6 +140,7 @@ def trainNetwork(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:
         raise OptionError("trainNetwork: Layers are the classes of custom layers in a checkpoint. Leave them out.")
     kind = DAGNetwork if isinstance(layers, LayerGraph) else SeriesNetwork
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
+    engine.in_precision(options.Precision)  # refused before anything is computed
     network = resolve(layers, for_training=True)
     if found is not None:
         network = as_started(network, found.training, found.where)

@@ -158,6 +158,7 @@ def _trained(X: Any, T: Any, layers: Any, loss: NetLoss, options: TrainingOption
     keeping = keeping if found is None else keeping.replaced(ResetInputNormalization=False)
     network = initialized(network, data.predictors, keeping, generators.initialization)
     engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
+    engine.in_precision(options.Precision)  # refused before anything is computed
     outputs = Ends.of(network, ends.output_names, data.targets)
     meters = make_objective(network, engine, loss, outputs, options.Metrics).meters
     more = meters.names

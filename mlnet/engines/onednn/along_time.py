@@ -84,6 +84,11 @@ class PaddedNode:
         return Backward(steps, [d_x, *others])
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether its inputs are in bfloat16."""
+        return self._inner.is_rounded
+
+    @property
     def reorders(self) -> int:
         """The number of copies into other layouts in a step."""
         return self._inner.reorders + self._x.is_blocked

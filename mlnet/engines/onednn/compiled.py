@@ -325,6 +325,7 @@ class Compiled:
                     "; ".join(reasons),
                     node.reorders + (other.reorders if other else 0),
                     tuple(node.implementations),
+                    getattr(node, "is_rounded", False),
                 )
             )
         return found

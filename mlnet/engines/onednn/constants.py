@@ -20,10 +20,11 @@ RUNTIME_SEQUENTIAL, RUNTIME_OPENMP, RUNTIME_TBB, RUNTIME_THREADPOOL = 1, 2, 4, 8
 
 # dnnl_cpu_isa_t, dnnl_types.h
 ISA_AVX2 = 0x7
+ISA_AVX512_BFLOAT16 = 0xE7
 
 # dnnl_engine_kind_t and dnnl_data_type_t, dnnl_common_types.h; dnnl_stream_flags_t, dnnl_common_types.h
 ENGINE_CPU = 1
-UNDEFINED, FLOAT32 = 0, 3
+UNDEFINED, BFLOAT16, FLOAT32 = 0, 2, 3
 STREAM_IN_ORDER = 1
 
 # dnnl_format_tag_t and dnnl_scratchpad_mode_t, dnnl_types.h

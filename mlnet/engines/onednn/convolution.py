@@ -18,6 +18,7 @@ class Convolution(LibraryNode):
     """``convolution2d`` and ``convolution3d``: weights (h, w, C, F), bias (1, 1, F)."""
 
     kind = "convolution"
+    multiplies = True
     algorithm = c.CONVOLUTION_DIRECT
 
     def build(
@@ -72,8 +73,10 @@ class Convolution(LibraryNode):
     def _described(self, attributes: Attributes, onto: Tensor | None) -> PrimitiveDescription:
         """Return the forward, for prediction with channels last if there is one: layouts of all layers agree then."""
         context, kind = self.context, c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE
-        weights, sizes = context.any(self._weights_layout.dims), [self.x.sizes, self._sizes]
-        choices = [tuple(map(layout, sizes)) for layout in (context.plain, context.any)[not context.is_final :]]
+        weights, sizes = self.factor(self._weights_layout.dims), [self.x.sizes, self._sizes]
+        choices = [(self.factor(sizes[0]), context.any(sizes[1]))]
+        if context.is_final:
+            choices.insert(0, (context.plain(sizes[0]), context.plain(sizes[1])))
         if onto is not None:
             choices = [(source, onto.layout) for source, _ in choices] + choices[-1:]
         for source, target in choices:
@@ -137,10 +140,10 @@ class Convolution(LibraryNode):
         description = self.describe(
             f"{self.kind}_backward_weights",
             self.algorithm,
-            context.any(self.x.sizes),
+            self.factor(self.x.sizes),
             context.any(sizes),
             self._bias_layout,
-            context.any(self._sizes),
+            self.factor(self._sizes),
             *self._geometry,
             self._forward,
         )
@@ -164,8 +167,8 @@ class Convolution(LibraryNode):
             f"{self.kind}_backward_data",
             self.algorithm,
             context.any(self.x.sizes),
-            context.any(sizes),
-            context.any(self._sizes),
+            self.factor(sizes),
+            self.factor(self._sizes),
             *self._geometry,
             self._forward,
         )

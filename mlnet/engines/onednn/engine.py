@@ -13,6 +13,7 @@ from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.onednn.recurrent import Recurrent
 from mlnet.engines.program import Key, Program, StepPlan
+from mlnet.errors import NotSupportedError
 
 
 class OneDnnEngine(Engine):
@@ -23,12 +24,14 @@ class OneDnnEngine(Engine):
     library : Library
     fallback : Engine
         Computes what the library lacks: operations, double precision, sequences.
+    precision : 'single' or 'mixed'
+        With 'mixed', plans give convolutions and products of matrices numbers in bfloat16; sums are in float32.
     """
 
     name = "onednn"
 
-    def __init__(self, library: Library, fallback: Engine) -> None:
-        self.library, self._fallback = library, fallback
+    def __init__(self, library: Library, fallback: Engine, precision: str = "single") -> None:
+        self.library, self._fallback, self._precision = library, fallback, precision
         recurrent = Recurrent(library, fallback.operations).operations
         self._operations = {**_with_merged(fallback.operations), **recurrent}
 
@@ -63,7 +66,16 @@ class OneDnnEngine(Engine):
 
     def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
         """Return a plan that keeps the layouts of the library between its operations."""
-        return OneDnnPlan(self, program, self.library, is_training)
+        return OneDnnPlan(self, program, self.library, is_training, is_mixed=self._precision == "mixed")
+
+    def in_precision(self, precision: str) -> Engine:
+        """Return the engine in 'single' or 'mixed' precision, see `Engine.in_precision`."""
+        if precision == "mixed" and not self.library.has_bfloat16:
+            raise NotSupportedError(
+                "Precision='mixed': this processor does not compute with bfloat16 (oneDNN finds no AVX-512 with BF16). "
+                "Use 'single'."
+            )
+        return self if precision == self._precision else OneDnnEngine(self.library, self._fallback, precision)
 
 
 def _with_merged(operations: Mapping[str, Operation]) -> dict[str, Operation]:

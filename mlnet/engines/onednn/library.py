@@ -172,6 +172,7 @@ class Library:
         isa = int(self._plain("get_effective_cpu_isa", c_int, "")())
         if isa & c.ISA_AVX2 != c.ISA_AVX2:
             raise UnusableError(f"this processor has no AVX2 (oneDNN {self.version} reports instructions {isa:#x})")
+        self.has_bfloat16 = isa & c.ISA_AVX512_BFLOAT16 == c.ISA_AVX512_BFLOAT16
         self.execute = self._functions["primitive_execute"]
         self.set_data_handle = self._functions["memory_set_data_handle"]
         try:

@@ -10,9 +10,12 @@ import numpy as np
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.activation import post_operations
 from mlnet.engines.onednn.library import RefusedError
-from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step
-from mlnet.engines.onednn.objects import Attributes, Description, Memory
+from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
+from mlnet.engines.onednn.objects import Attributes, Description, Memory, PrimitiveDescription
 from mlnet.engines.onednn.tensors import Tensor
+
+_FEW = 1 << 23
+"""Products below which rounding the factors takes longer than it saves."""
 
 
 class FullyConnected(LibraryNode):
@@ -22,6 +25,8 @@ class FullyConnected(LibraryNode):
     nothing here.
     """
 
+    multiplies = True
+
     def build(self, *, followers: Any = ()) -> Tensor:
         """Put the calls of the forward into ``steps`` and return the output."""
         shape = self.x.shape
@@ -29,6 +34,7 @@ class FullyConnected(LibraryNode):
         out = self.shape_of(1)[0]
         inside = [prod(spatial[:axis]) for axis in range(len(spatial))]
         context = self.context
+        require(not self.is_rounded or out * prod(shape) >= _FEW, "too few products for bfloat16")
         strides = (prod(spatial) * channels, prod(spatial), *inside)
         self._weights_layout = context.strided((out, channels, *spatial), strides)
         self._own_layout = self._best_layout(context.plain((n, out)))
@@ -39,8 +45,8 @@ class FullyConnected(LibraryNode):
         self._forward = self.describe(
             "inner_product_forward",
             c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE,
-            self.layout,
-            self._own_layout,
+            self.factor(self.x.sizes) if self.is_rounded else self.layout,
+            self.factor(self._weights_layout.dims) if self.is_rounded else self._own_layout,
             self._bias_layout,
             self._flat,
             attributes=Attributes(context.library, post_operations(followers)),
@@ -77,6 +83,15 @@ class FullyConnected(LibraryNode):
             return forward.layout(c.QUERY_WEIGHTS, own.dims)
         return back.layout(c.QUERY_WEIGHTS, own.dims)
 
+    def _rounded(self, given: Memory, description: PrimitiveDescription, steps: list[Step]) -> Memory:
+        """Return the gradient of the output as a primitive wants it."""
+        layout = description.layout(c.QUERY_DIFF_DST, self._flat.dims)
+        if layout == self._flat:
+            return given
+        memory = self.context.memory(layout)
+        steps.append(self.context.reorder(given, memory))
+        return memory
+
     def _matrix(self, layout: Description, steps: list[Step]) -> Memory:
         return self.read(self._weights, layout, steps, counts=False)
 
@@ -89,10 +104,10 @@ class FullyConnected(LibraryNode):
         if wanted[1] or wanted[2]:
             description = self.describe(
                 "inner_product_backward_weights",
-                self.layout,
-                self._own_layout,
+                self.factor(self.x.sizes) if self.is_rounded else self.layout,
+                context.any(sizes) if self.is_rounded else self._own_layout,
                 self._bias_layout,
-                self._flat,
+                self.factor(self._flat.dims) if self.is_rounded else self._flat,
                 self._forward,
             )
             weights, after, d_weights = self.result(
@@ -101,7 +116,7 @@ class FullyConnected(LibraryNode):
             d_bias = self.gradient(2)
             memories: dict[int, Any] = {
                 c.ARG_SRC: self.read(self.x, description.layout(c.QUERY_SRC, self.x.sizes), steps),
-                c.ARG_DIFF_DST: given,
+                c.ARG_DIFF_DST: self._rounded(given, description, steps),
                 c.ARG_DIFF_WEIGHTS: weights,
                 c.ARG_DIFF_BIAS: Memory(self._bias_layout, d_bias),
             }
@@ -109,11 +124,15 @@ class FullyConnected(LibraryNode):
             gradients[1:] = [d_weights if wanted[1] else None, d_bias if wanted[2] else None]
         if wanted[0]:
             description = self.describe(
-                "inner_product_backward_data", self.layout, self._own_layout, self._flat, self._forward
+                "inner_product_backward_data",
+                self.layout,
+                self.factor(sizes) if self.is_rounded else self._own_layout,
+                self.factor(self._flat.dims) if self.is_rounded else self._flat,
+                self._forward,
             )
             d_x = self.passing(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
             memories = {
-                c.ARG_DIFF_DST: given,
+                c.ARG_DIFF_DST: self._rounded(given, description, steps),
                 c.ARG_WEIGHTS: self._matrix(description.layout(c.QUERY_WEIGHTS, sizes), steps),
                 c.ARG_DIFF_SRC: d_x.memory,
             }

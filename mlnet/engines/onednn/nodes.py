@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -53,6 +54,8 @@ class LibraryNode(ABC):
     """
 
     reason = ""
+    multiplies: ClassVar[bool] = False
+    """Whether its inputs may be in bfloat16."""
     build: Callable[..., Tensor]
     """Takes the attributes of the node, puts the calls of the forward into ``steps`` and returns the output."""
 
@@ -66,6 +69,7 @@ class LibraryNode(ABC):
     ) -> None:
         self.context, self.node, self.operands, self.is_training = context, node, operands, is_training
         self.may_overwrite = may_overwrite
+        self.is_rounded = False
         self.saved: Any = None
         self.output = self._built()
 
@@ -73,7 +77,9 @@ class LibraryNode(ABC):
         """Build for the layout of the input, or where the library refuses that for channels last."""
         plain = self.context.plain(self.x.sizes)
         refused: RefusedError | None = None
-        for layout in [plain] if self.x.layout == plain else [self.x.layout, plain]:
+        layouts = [plain] if self.x.layout == plain else [self.x.layout, plain]
+        precisions = [True, False] if self.context.is_mixed and self.multiplies else [False]
+        for self.is_rounded, layout in product(precisions, layouts):
             self.layout = layout
             self.steps: list[Step] = []
             self.implementations: list[str] = []
@@ -180,6 +186,10 @@ class LibraryNode(ABC):
     def gradient(self, number: int) -> np.ndarray:
         """Return where the gradient of an operand that is a parameter is to be put."""
         return self.context.gradient(self.operands[number], self.shape_of(number))
+
+    def factor(self, sizes: tuple[int, ...]) -> Description:
+        """Return sizes of what is multiplied: in bfloat16 where the plan is in mixed precision."""
+        return self.context.rounded(sizes) if self.is_rounded else self.context.any(sizes)
 
     def before_relu(self, d_output: Tensor, steps: list[Step]) -> Tensor:
         """Return the gradient of what ReLU has made the output of."""

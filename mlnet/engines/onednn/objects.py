@@ -62,10 +62,10 @@ class Description:
         return cls.strided(library, sizes, (step, 1, *strides))
 
     @classmethod
-    def any(cls, library: Library, sizes: Sequence[int]) -> Description:
+    def any(cls, library: Library, sizes: Sequence[int], kind: int = c.FLOAT32) -> Description:
         """Return sizes whose layout the library is to choose."""
         name = "memory_desc_create_with_tag"
-        return cls(library, library.new(name, len(sizes), dims(sizes), c.FLOAT32, c.TAG_ANY), tuple(sizes))
+        return cls(library, library.new(name, len(sizes), dims(sizes), kind, c.TAG_ANY), tuple(sizes))
 
     def part(self, sizes: Sequence[int], offsets: Sequence[int]) -> Description:
         """Return the description of a part of this memory."""
@@ -235,11 +235,14 @@ class Context:
 
     ``step`` numbers the runs of the plan; conversions know by it what is up to date. ``threads`` is how many the plan
     uses, None for all. With ``is_final``, parameters stay as they are from run to run, unless other arrays come, and
-    only the outputs are looked at: copies of parameters are ``preparations``, and memory is used again.
+    only the outputs are looked at: copies of parameters are ``preparations``, and memory is used again. With
+    ``is_mixed``, convolutions and products take numbers in bfloat16.
     """
 
-    def __init__(self, library: Library, threads: int | None = None, *, is_final: bool = False) -> None:
-        self.library, self.threads, self.is_final = library, threads, is_final
+    def __init__(
+        self, library: Library, threads: int | None = None, *, is_final: bool = False, is_mixed: bool = False
+    ) -> None:
+        self.library, self.threads, self.is_final, self.is_mixed = library, threads, is_final, is_mixed
         self.preparations: list[Callable[[], None]] = []
         self._stream = Handle(
             library, library.new("stream_create", library.engine, c.STREAM_IN_ORDER), "stream_destroy"
@@ -297,6 +300,10 @@ class Context:
     def any(self, sizes: Sequence[int]) -> Description:
         """Return sizes whose layout the library is to choose."""
         return Description.any(self.library, sizes)
+
+    def rounded(self, sizes: Sequence[int]) -> Description:
+        """Return sizes of numbers in bfloat16 whose layout the library is to choose."""
+        return Description.any(self.library, sizes, c.BFLOAT16)
 
     def plain(self, sizes: Sequence[int]) -> Description:
         """Return the layout channels last."""

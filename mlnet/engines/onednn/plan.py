@@ -40,10 +40,17 @@ class OneDnnPlan(StepPlan):
     """
 
     def __init__(
-        self, engine: Engine, program: Program, library: Library, is_training: bool, *, is_final: bool = False
+        self,
+        engine: Engine,
+        program: Program,
+        library: Library,
+        is_training: bool,
+        *,
+        is_final: bool = False,
+        is_mixed: bool = False,
     ) -> None:
         super().__init__(engine, program)
-        self._is_final = is_final
+        self._is_final, self._is_mixed = is_final, is_mixed
         self._given: Mapping[Key, np.ndarray] = {}
         self._engine, self._library, self._is_training = engine, library, is_training
         self._compiled: OrderedDict[tuple[Any, ...], Compiled] = OrderedDict()
@@ -204,12 +211,12 @@ class OneDnnPlan(StepPlan):
         found = None
         if not self._is_training:
             shapes = tuple(array.shape for _, array in self._known)
-            choices = (self._threads, id(self._library), tuple(self._by_numpy), self._is_final, shapes)
+            choices = (self._threads, id(self._library), tuple(self._by_numpy), self._is_final, self._is_mixed, shapes)
             self._keys[key] = spares.key_of(self.program, key, *choices)
             found = spares.take(self._keys[key])
         if found is not None:
             return found
-        context = Context(self._library, self._threads, is_final=self._is_final)
+        context = Context(self._library, self._threads, is_final=self._is_final, is_mixed=self._is_mixed)
         return Compiled(context, self._engine, self.program, self._is_training, self._by_numpy, self._data_lengths)
 
     def backward(
