@@ -19,7 +19,7 @@ from mlnet.training.prepare import initialized, training_data
 BATCHES = 20
 
 
-def mlnet_step(workload: Workload, acceleration: str) -> Step:
+def mlnet_step(workload: Workload, acceleration: str, precision: str = "single") -> Step:
     """Return a function that runs one step of mlnet."""
     x, y = for_mlnet(workload, *data(workload, BATCHES))
     rng(0)
@@ -30,6 +30,7 @@ def mlnet_step(workload: Workload, acceleration: str) -> Step:
         Shuffle="every-epoch",
         Verbose=False,
         Acceleration=acceleration,
+        Precision=precision,
     )
     generators = spawn_generators()
     training, network = training_data(resolve(workload.layers), x, y, options)

@@ -4,8 +4,8 @@
                                   [--rounds 15] [--steps 5]
 
 A step fetches a mini-batch, runs forward and backward, and changes the parameters. A round runs so many steps of each;
-the table shows milliseconds, medians over the rounds. ``ratio`` tells how many times faster we are than the fastest
-PyTorch. ``limit`` is the time of the multiplications at the measured rate of matrix products plus that of the values
+the table shows milliseconds, medians over the rounds. ``mixed`` is our step with Precision='mixed'. ``ratio`` tells how
+many times faster we are in single precision than the fastest PyTorch. ``limit`` is the time of the multiplications at the measured rate of matrix products plus that of the values
 at the measured rate of memory, each product and each value counted once.
 """
 
@@ -40,10 +40,17 @@ def main() -> None:
     machine = Machine()
     print(machine)
     ours = ["numpy"] if best == "numpy" else ["numpy", best]
+    if best != "numpy" and select_engine().library.has_bfloat16:  # type: ignore[attr-defined]
+        ours.append("mixed")
     table = Table("milliseconds a step", [*ours, *peers, "ratio", "limit"])
     for name in arguments.only:
         workload = WORKLOADS[name]()
-        steps = {engine: mlnet_step(workload, "none" if engine == "numpy" else "auto") for engine in ours}
+        steps = {
+            engine: mlnet_step(
+                workload, "none" if engine == "numpy" else "auto", "mixed" if engine == "mixed" else "single"
+            )
+            for engine in ours
+        }
         for peer in peers:
             module, make = PEERS[peer]
             step = make(workload, modules[module])
