@@ -20,11 +20,20 @@ def optional(name: str) -> Any:
         return None
 
 
+_PAUSE = 0.05
+"""Seconds."""
+
+
 def medians(steps: dict[str, Step], rounds: int, count: int) -> dict[str, list[float]]:
-    """Return the median seconds of a step of each and then those of all rounds, run in turns."""
+    """Return the median seconds of a step of each and then those of all rounds, run in turns.
+
+    Before its turn each has a pause, in which the threads of the one before stop waiting busily, and a step to wake up.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 2):
         for name, step in steps.items():
+            time.sleep(_PAUSE)
+            step()
             start = time.perf_counter()
             for _ in range(count):
                 step()

@@ -62,7 +62,7 @@ def openvino_step(openvino: Any, path: Path, x: np.ndarray) -> Step:
 
 def contenders(workload: Workload, network: Any, path: Path, batch: int, peers: dict[str, Any]) -> dict[str, Step]:
     """Return a function for each contender that predicts one mini-batch."""
-    x = data(workload, 1)[0][:batch]
+    x = data(workload, -(-batch // workload.batch))[0][:batch]
     ours = x if x.ndim == 2 else np.moveaxis(x, 0, -1)
     steps: dict[str, Step] = {
         "numpy": lambda: predict(network, ours, Acceleration="none", MiniBatchSize=batch),

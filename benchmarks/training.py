@@ -5,8 +5,9 @@
 
 A step fetches a mini-batch, runs forward and backward, and changes the parameters. A round runs so many steps of each;
 the table shows milliseconds, medians over the rounds. ``mixed`` is our step with Precision='mixed'. ``ratio`` tells how
-many times faster we are in single precision than the fastest PyTorch. ``limit`` is the time of the multiplications at the measured rate of matrix products plus that of the values
-at the measured rate of memory, each product and each value counted once.
+many times faster we are, in single precision, than the fastest PyTorch. ``limit`` is the time of the multiplications at
+the measured rate of matrix products plus that of the values at the measured rate of memory, each product and each value
+counted once.
 """
 
 from __future__ import annotations

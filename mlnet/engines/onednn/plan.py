@@ -25,9 +25,6 @@ from mlnet.engines.program import Data, Key, Program, Report, StepPlan
 _SMALL = 1 << 24
 """Multiplications of a pass below which one thread is as fast as several: they would mostly wait for one another."""
 
-_SMALL_OF_FEATURES = 1 << 22
-"""The same for predicting from features, where that number is exact."""
-
 _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
 
@@ -170,8 +167,7 @@ class OneDnnPlan(StepPlan):
             used = [(node.name, name) for node in self.program.nodes for name in node.parameters]
             if any(parameters[each].dtype != np.float32 for each in used):
                 return "parameters that are not float32"
-            is_flat = self._is_final and all(array.ndim == 2 for array in data)
-            self._threads = 1 if self._work(data, parameters) < (_SMALL_OF_FEATURES if is_flat else _SMALL) else None
+            self._threads = 1 if self._work(data, parameters) < _SMALL else None
             self._known = [(each, parameters[each]) for each in used]
             self._known_key = key
         if any(array.size == 0 for array in data):
