@@ -159,9 +159,9 @@ def test_counts_and_sizes(name):
 
 def test_all_are_built_at_once():
     build("resnet50")
-    start = time.perf_counter()
+    start = time.process_time()
     build("resnet50")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_alexnet_layer_by_layer():

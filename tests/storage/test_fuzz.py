@@ -79,14 +79,14 @@ def test_damaged_files_are_networks_or_errors(form):
     before, loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for number in range(COUNT):
         broken = damaged(data, generator)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             found = decode(mat.from_bytes(broken, "load").get("net"), "load")
         except DataError as error:
             assert str(error).startswith("load")
             continue
         finally:
-            assert time.perf_counter() - start < 5, number
+            assert time.process_time() - start < 5, number
         if isinstance(found, DAGNetwork):
             loaded += 1
             assert predict(found, X).shape[0] == len(X)
