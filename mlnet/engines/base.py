@@ -183,6 +183,10 @@ class Engine(ABC):
             )
         return self
 
+    def lacks(self, operation: str) -> str:
+        """Return why another engine computes an operation in the plans of this one, '' where it does so itself."""
+        return ""
+
     def operation(self, name: str) -> Operation:
         """Return the operation ``name``; raise `NotSupportedError` where the engine lacks it."""
         try:

@@ -1,4 +1,4 @@
-"""engineInfo: which engine computes which operation of a network, and why."""
+"""engineInfo: which engine computes which operation, and why."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, Program, Report, StepPlan
-from mlnet.engines.select import select
+from mlnet.engines.select import engine_named, select
 from mlnet.errors import OptionError
 from mlnet.layers.base import Layer
 from mlnet.layers.input import InputLayer
@@ -25,21 +25,22 @@ _STEPS = 2
 
 
 def engineInfo(
-    net: Any,
+    net: Any = None,
     *,
     MiniBatchSize: int = 128,
     Acceleration: str = "auto",
     Training: bool = False,
     Precision: str = "single",
 ) -> DataTable:
-    """Return which engine computes which operation of a network, and why it is not a faster one.
+    """Return which engine computes which operation, of a network or of all, and why it is not a faster one.
 
-    One mini-batch of random numbers runs through the network, as in `predict` or in one step of `trainNetwork`.
+    One mini-batch of random numbers runs through a network, as in `predict` or in one step of `trainNetwork`.
 
     Parameters
     ----------
-    net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph
-        Learnables that are not set are drawn; the network does not change.
+    net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph, optional
+        Learnables that are not set are drawn; the network does not change. Without one, the table has all operations
+        there are.
     MiniBatchSize : int, default 128
         Engines may choose by it.
     Acceleration : 'auto' or 'none', default 'auto'
@@ -54,7 +55,8 @@ def engineInfo(
     DataTable
         A row for each operation: Layer, Operation, Engine, Reorders (how often values change their layout in memory
         for it in a mini-batch), Reason (why it is not computed by a faster engine; '' where it is by the fastest).
-        An operation that is computed together with the one before says so.
+        An operation that is computed together with the one before says so. Without a network: Operation, Engine and
+        Reason, each operation once; one of the faster engine's may still be NumPy's with some options.
 
     Raises
     ------
@@ -85,6 +87,8 @@ def engineInfo(
         raise OptionError(f"engineInfo: Precision needs to be 'single' or 'mixed', but is {describe(Precision)}.")
     engine, reason = select(Acceleration)
     engine = engine.in_precision(Precision if Training else "single")
+    if net is None:
+        return _all_operations(engine, reason)
     network = _ready(net)
     program = training_program(network) if Training else prediction_program(network)
     known = parameter_values(network.layers)
@@ -102,6 +106,15 @@ def engineInfo(
     ]
     names = ("Layer", "Operation", "Engine", "Reorders", "Reason")
     return DataTable(**{name: [row[column] for row in rows] for column, name in enumerate(names)})
+
+
+def _all_operations(engine: Engine, reason: str) -> DataTable:
+    """Return which engine computes each operation that there is."""
+    numpy = engine_named("numpy")
+    operations = sorted(numpy.operations)
+    reasons = [reason or engine.lacks(operation) for operation in operations]
+    engines = [numpy.description if each else engine.description for each in reasons]
+    return DataTable(Operation=operations, Engine=engines, Reason=reasons)
 
 
 def _ready(net: Any) -> Resolved:

@@ -98,6 +98,19 @@ def test_sequences_are_the_librarys_but_for_what_it_lacks():
     assert engines == ["NumPy", "oneDNN"] and "softsign" in reasons[0] and reasons[1] == ""
 
 
+@needs_onednn
+def test_all_operations_without_a_network():
+    info = engineInfo()
+    assert info.columns == ["Operation", "Engine", "Reason"]
+    rows = {row[0]: row[1:] for row in zip(info.Operation, info.Engine, info.Reason, strict=True)}
+    assert {"convolution2d", "batch_normalization", "lstm", "dropout", "attention"} <= rows.keys()
+    assert not any(name.startswith("rectified") for name in rows)
+    assert rows["lstm"][0].startswith("oneDNN") and rows["lstm"][1] == ""
+    assert rows["dropout"] == (NUMPY, "oneDNN does not have it")
+    assert set(engineInfo(Acceleration="none").Engine) == {NUMPY}
+    assert set(engineInfo(Acceleration="none").Reason) == {"Acceleration='none'"}
+
+
 def test_numpy_by_choice(monkeypatch):
     net = [featureInputLayer(4), fullyConnectedLayer(3), regressionLayer]
     info = engineInfo(net, Acceleration="none")

@@ -73,6 +73,11 @@ BUILDERS: dict[str, type[LibraryNode]] = {
 """What the library computes, by operation."""
 
 
+def lacking(operation: str) -> str:
+    """Return why the library never computes an operation, '' where it does."""
+    return "" if operation in BUILDERS or operation in recurrent.OPERATIONS else "oneDNN does not have it"
+
+
 class Compiled:
     """One program for one shape of mini-batch, and for one set of lengths where that are sequences.
 
@@ -178,7 +183,7 @@ class Compiled:
         name = node.operation.removeprefix(folding.PREFIX).removeprefix(PREFIX)
         builder = BUILDERS.get(name)
         if builder is None:
-            return self._by_operation(number, "oneDNN does not have it")
+            return self._by_operation(number, lacking(name))
         plain, operands = node, self._operands(node)
         if node.operation.startswith(PREFIX):
             plain = replace(node, attributes={**node.attributes, "rectified": True})

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlnet.engines.base import Engine, Loss, Operation, Predictor
 from mlnet.engines.onednn import folding, fusion
+from mlnet.engines.onednn.compiled import lacking
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.onednn.recurrent import Recurrent
@@ -53,6 +54,10 @@ class OneDnnEngine(Engine):
     def running(self) -> AbstractContextManager[None]:
         """Return a context in which a plan runs one pass."""
         return self._fallback.running()
+
+    def lacks(self, operation: str) -> str:
+        """Return why NumPy computes an operation, see `Engine.lacks`; some are NumPy's for some options only."""
+        return lacking(operation)
 
     def fuse(self, program: Program) -> Program:
         """Return the program with ReLU merged into normalizations and convolutions."""

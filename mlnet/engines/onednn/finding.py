@@ -61,7 +61,7 @@ def _load(wanted: str | None) -> Library:
         if not reasons:
             raise UnusableError(f"not installed ({error})") from None
         reasons.append(str(error))
-    raise UnusableError("; ".join(reasons))
+    raise UnusableError("; ".join(dict.fromkeys(reasons)))
 
 
 def _installed() -> Iterator[Path]:
