@@ -111,6 +111,7 @@ _NAMES_OF = {
     "layers.transposed_convolution": "transposedConv1dLayer transposedConv2dLayer transposedConv3dLayer",
     "layers.unpooling": "maxUnpooling2dLayer",
     "layers.whitening": "whiteningLayer",
+    "max_threads": "maxNumCompThreads",
     "models.deeplab": "deeplabv3plusLayers",
     "models.denoising": "denoisingNetwork dnCNNLayers",
     "models.fcn": "fcnLayers",

@@ -8,13 +8,13 @@ over parts are taken in their order.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 
 from mlnet.parallel.blas import single_threaded
+from mlnet.parallel.cores import threads
 from mlnet.parallel.threads import Job, Task, helpers
 
 BLOCK_BYTES = 1 << 20
@@ -88,24 +88,3 @@ _PIECE = 2**15
 """Elements that `filled` works on at a time."""
 _SHARED = 2**16
 """Elements from which on it asks for help: below, waking the others takes longer."""
-
-
-def threads() -> int:
-    """Return the number of threads that `run` uses."""
-    return _number_of_threads or _usable_cores()
-
-
-def set_threads(number: int | None) -> None:
-    """Let `run` use ``number`` threads; None means one for each core this process may use."""
-    global _number_of_threads
-    _number_of_threads = number
-
-
-_number_of_threads: int | None = None
-
-
-@lru_cache(maxsize=1)
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -5,7 +5,7 @@ import pytest
 
 from mlnet import dlarray, dlfeval, dlgradient, relu
 from mlnet.autodiff.rules_linear import plain_product
-from mlnet.parallel import blocks
+from mlnet.parallel import cores
 
 
 def derivatives(x, count, weight):
@@ -43,10 +43,10 @@ def test_arrays_that_are_not_contiguous_and_threads_give_the_same():
     whole = derivatives(np.ascontiguousarray(x.T), 3, 1.0)
     turned = derivatives(x.T, 3, 1.0)
     try:
-        blocks.set_threads(1)
+        cores.set_threads(1)
         alone = derivatives(np.ascontiguousarray(x.T), 3, 1.0)
     finally:
-        blocks.set_threads(None)
+        cores.set_threads(None)
     for one, other, third in zip(whole, turned, alone, strict=True):
         assert np.array_equal(one, third)
         np.testing.assert_allclose(one, other, rtol=1e-14, atol=1e-15)

@@ -13,7 +13,7 @@ import pytest
 from mlnet.engines.base import Workspace
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import Node, Program, StepPlan
-from mlnet.parallel import blas, blocks
+from mlnet.parallel import blas, blocks, cores
 
 CONVOLUTION = {"stride": (1, 1), "dilation": (1, 1), "padding": (1, 1, 1, 1), "padding_value": 0.0}
 PROGRAM = Program(
@@ -53,8 +53,8 @@ def step():
 
 @pytest.fixture
 def threads():
-    yield blocks.set_threads
-    blocks.set_threads(None)
+    yield cores.set_threads
+    cores.set_threads(None)
 
 
 def test_the_number_of_threads_changes_no_bit(threads):
@@ -91,7 +91,7 @@ def test_works_after_a_fork(threads):
 
 def test_the_interpreter_ends_while_helpers_wait():
     script = (
-        "from mlnet.parallel import blocks; blocks.set_threads(3); blocks.run(lambda part, slot: None, 9); "
+        "from mlnet.parallel import blocks, cores; cores.set_threads(3); blocks.run(lambda part, slot: None, 9); "
         "import threading; assert any('mlnet' in t.name for t in threading.enumerate()); print('done')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)

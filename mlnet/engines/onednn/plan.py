@@ -192,7 +192,7 @@ class OneDnnPlan(StepPlan):
         self._compiled.clear()
 
     def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
-        if self._generation != teams.generation():  # in a forked process
+        if self._generation != teams.generation():  # in a forked process, or with other threads
             self._drop()
             self._generation = teams.generation()
         if key in self._compiled:

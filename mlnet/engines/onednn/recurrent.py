@@ -22,7 +22,8 @@ from mlnet.engines.numpy.sequences import Steps, plan_steps, start_state, start_
 from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.cells import GATES, Cell
 from mlnet.engines.onednn.library import Library, OutOfMemoryError, RefusedError
-from mlnet.parallel.blocks import run, threads
+from mlnet.parallel.blocks import run
+from mlnet.parallel.cores import threads
 
 OPERATIONS = ("lstm", "bilstm", "gru", "projected_lstm", "recurrent_with_ports")
 

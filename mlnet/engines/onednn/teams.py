@@ -12,20 +12,19 @@ import ctypes
 import os
 import threading
 from collections.abc import Iterator
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from mlnet.engines.onednn.library import Library
+from mlnet.parallel import cores
 
 _state = threading.local()
 _creating = threading.RLock()
 _forks = 0
 
 
-def generation() -> int:
-    """Return a number that is another one in a forked process: plans of before cannot be used any more."""
-    return _forks
+def generation() -> tuple[int, int]:
+    """Return what changes with a fork and with the number of threads: plans of before cannot be used any more."""
+    return _forks, cores.changes()
 
 
 @contextlib.contextmanager
@@ -36,7 +35,7 @@ def creating() -> Iterator[None]:
 
 
 def use(library: Library, threads: int | None = None) -> None:
-    """Let the calling thread use so many threads, by default one for each physical core, or OMP_NUM_THREADS.
+    """Let the calling thread use so many threads, by default as `cores.threads` says.
 
     In a process that was forked after the library had worked, the thread that forked stays alone.
     """
@@ -45,7 +44,7 @@ def use(library: Library, threads: int | None = None) -> None:
     if getattr(_state, "is_forked", False):
         threads = 1
     elif threads is None:
-        threads = _default()
+        threads = cores.threads()
     if threads != getattr(_state, "threads", None):
         set_threads: Any = library.optional("omp_set_num_threads")
         if set_threads is not None:
@@ -64,27 +63,6 @@ def alone(library: Library) -> Iterator[None]:
     finally:
         if before not in (None, 1):
             use(library, before)
-
-
-@lru_cache(maxsize=1)
-def _default() -> int:
-    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(first) if first.isdigit() and int(first) > 0 else physical_cores()
-
-
-def physical_cores() -> int:
-    """Return the number of cores that this process may use, two threads of one core counted once."""
-    if not hasattr(os, "sched_getaffinity"):
-        return max(1, os.cpu_count() or 1)
-    usable = os.sched_getaffinity(0)
-    cores = set()
-    for number in usable:
-        path = Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list")
-        try:
-            cores.add(path.read_text(encoding="ascii").strip())
-        except OSError:
-            return len(usable)
-    return max(1, len(cores))
 
 
 def _before() -> None:

@@ -28,7 +28,7 @@ from mlnet.engines.onednn import library, recurrent
 from mlnet.engines.program import Node, Program, StepPlan
 from mlnet.layers.base import no_lengths
 from mlnet.layers.windowed import window_lengths
-from mlnet.parallel import blocks
+from mlnet.parallel import cores
 
 pytestmark = needs_onednn
 LAST = {"output_mode": "last"}
@@ -61,9 +61,9 @@ def operations():
 
 @pytest.fixture
 def three_threads():
-    blocks.set_threads(3)
+    cores.set_threads(3)
     yield
-    blocks.set_threads(None)
+    cores.set_threads(None)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
