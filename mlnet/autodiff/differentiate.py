@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray, is_traced, wrap
+from mlnet.autodiff import formats
+from mlnet.autodiff.array import apply, dlarray, is_traced, wrap
 from mlnet.autodiff.containers import mapped
-from mlnet.autodiff.tape import Node, Trace, gradients, release
+from mlnet.autodiff.tape import Node, Rule, Trace, gradients, release
 from mlnet.errors import DataError, message
 from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import flag
@@ -184,6 +185,36 @@ def vjp(function: Callable[..., Any], arrays: Sequence[dlarray]) -> tuple[tuple[
         )
 
     return found, pullback
+
+
+_SAME = Rule(lambda x: x, (lambda g, y, x: g,), formats.keep)
+
+
+def traced_gradients(
+    function: Callable[..., dlarray], wanted: Sequence[bool], g: Any, arrays: Sequence[Any]
+) -> list[dlarray | None]:
+    """Return the gradients of the arguments of a function, recorded so that they can be differentiated again.
+
+    Parameters
+    ----------
+    function : callable
+        Takes dlarrays and returns one.
+    wanted : sequence of bool
+        For which arguments.
+    g : dlarray or ndarray
+        The gradient of what the function returns.
+    arrays : sequence of dlarray or ndarray
+        Its arguments, of which some are traced.
+    """
+    inputs = [apply(_SAME, (each,)) if isinstance(each, dlarray) else wrap(each) for each in arrays]
+    nodes = [each._node for each in inputs]
+    y = function(*inputs)
+    variables = [node for node, wish in zip(nodes, wanted, strict=True) if wish and node is not None]
+    if y._node is None or not variables:
+        return [None] * len(inputs)
+    since = min(node.number for node in nodes if node is not None)
+    found = gradients([(y._node, g)], variables, wrap=_traced, since=since)
+    return [found.get(node) if wish and node is not None else None for node, wish in zip(nodes, wanted, strict=True)]
 
 
 def _variable(array: dlarray, trace: Trace) -> dlarray:

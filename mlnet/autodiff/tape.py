@@ -117,13 +117,13 @@ def release(outputs: Collection[Node]) -> None:
             node.value = None  # type: ignore[assignment]
 
 
-def history(outputs: Collection[Node]) -> list[Node]:
-    """Return all nodes on which ``outputs`` depend, inputs before results."""
+def history(outputs: Collection[Node], since: int = 0) -> list[Node]:
+    """Return all nodes with numbers from ``since`` on which ``outputs`` depend, inputs before results."""
     found: set[Node] = set()
     waiting = list(outputs)
     while waiting:
         node = waiting.pop()
-        if node not in found:
+        if node not in found and node.number >= since:
             found.add(node)
             waiting += node.parents()
     return sorted(found, key=lambda node: node.number)
@@ -133,6 +133,7 @@ def gradients(
     outputs: Sequence[tuple[Node, Any]],
     wanted: Collection[Node],
     wrap: Callable[[Node], Any] | None = None,
+    since: int = 0,
 ) -> dict[Node, Any]:
     """Return the gradients of the nodes in ``wanted`` on which the outputs depend.
 
@@ -143,8 +144,10 @@ def gradients(
     wanted : collection of Node
     wrap : callable, optional
         Makes a traced array of a node; given where the pass back is to be recorded.
+    since : int, default 0
+        The lowest number that a node in ``wanted`` has: what was made before is not gone through.
     """
-    order = history([node for node, _ in outputs])
+    order = history([node for node, _ in outputs], since)
     wanted = set(wanted)
     needed = set(wanted)
     for node in order:

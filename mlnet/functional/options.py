@@ -108,7 +108,7 @@ class LayerFunction:
         *more: dlarray,
         parameters: Sequence[dlarray] = (),
         training: bool = True,
-        seed: int | None = None,
+        generator: np.random.Generator | None = None,
     ) -> tuple[list[dlarray], Any]:
         """Return the outputs for formatted data and the record of the operation."""
         batch = entering(X)
@@ -117,7 +117,7 @@ class LayerFunction:
         layer = self._checked(sizes)
         call: Call | None = layer.operation(*sizes, training=training)
         assert call is not None
-        outputs, saved = run_call(self.where, call, [batch, *others], parameters, seed)
+        outputs, saved = run_call(self.where, call, [batch, *others], parameters, generator)
         found = layer.output_sizes(*sizes)
         return [batch.leaving(y, size, own) for (y, own), size in zip(outputs, found, strict=False)], saved
 
@@ -133,7 +133,11 @@ class LayerFunction:
 
 
 def run_call(
-    where: str, call: Call, batches: Sequence[Batch], parameters: Sequence[dlarray], seed: int | None = None
+    where: str,
+    call: Call,
+    batches: Sequence[Batch],
+    parameters: Sequence[dlarray],
+    generator: np.random.Generator | None = None,
 ) -> tuple[list[tuple[dlarray, np.ndarray | None]], Any]:
     """Return what an operation of a layer makes of mini-batches, with the lengths of its sequences."""
     attributes = dict(call.attributes)
@@ -149,7 +153,7 @@ def run_call(
             attributes["more_lengths"] = tuple(each.lengths for each in batches[1:])
         lengths = call.time(lengths)
     given = [unformatted(each) for each in parameters]
-    outputs, saved = call_pair(where, call.operation, [*arrays, *given], attributes, seed=seed)
+    outputs, saved = call_pair(where, call.operation, [*arrays, *given], attributes, generator=generator)
     found: list[tuple[dlarray, np.ndarray | None]] = []
     for number, output in enumerate(outputs):
         own = lengths if number == 0 else None

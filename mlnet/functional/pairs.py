@@ -1,29 +1,40 @@
-"""Operations of the engine in traced computations: each call is one node of the tape, with the pair behind it."""
+"""Operations of the engine in traced computations: each call is one node of the tape, with the pair behind it.
+
+Where derivatives are to be differentiated again, the operation is computed once more as `definitions` writes it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mlnet.autodiff import formats
-from mlnet.autodiff.array import apply, data_of, dlarray
-from mlnet.autodiff.tape import JointRule, Rule
+from mlnet.autodiff.array import apply, dlarray
+from mlnet.autodiff.differentiate import traced_gradients
+from mlnet.autodiff.tape import JointRule
 from mlnet.engines.base import Workspace
 from mlnet.engines.select import select_engine
 from mlnet.errors import NotSupportedError, message
+from mlnet.functional.rows import carved, in_a_row, parts_of
+
+DEFINITIONS: dict[str, Callable[..., Any]] = {}
+"""Operations written with traced functions, by name: ``definition(*arrays, saved=..., **attributes)``."""
 
 
 class Pair:
     """One call of an operation; ``saved`` is the record of its last forward.
 
-    Random operations draw from a generator made of ``seed``, so that they do the same where a released value has to be
-    computed again.
+    Random operations draw from ``generator``, and the same numbers where a released value has to be computed again.
     """
 
-    def __init__(self, where: str, name: str, attributes: Mapping[str, Any], seed: int | None) -> None:
-        self._where, self._attributes, self._seed = where, attributes, seed
+    def __init__(
+        self, where: str, name: str, attributes: Mapping[str, Any], generator: np.random.Generator | None
+    ) -> None:
+        self._where, self._name, self._attributes = where, name, attributes
+        self._generator, self._beginning = generator, copy.deepcopy(generator)
         self._engine = select_engine()
         self._operation = self._engine.operation(name)
         self.saved: Any = None
@@ -32,49 +43,35 @@ class Pair:
     def forward(self, *arrays: np.ndarray) -> np.ndarray:
         """Return the output, or all outputs of the type of the first one in a row."""
         attributes = dict(self._attributes)
-        if self._seed is not None:
-            attributes["generator"] = np.random.default_rng(self._seed)
+        if self._generator is not None:
+            attributes["generator"] = self._generator
+            self._generator = copy.deepcopy(self._beginning)
         with self._engine.running():
             found, self.saved = self._operation.forward(*arrays, workspace=Workspace(), **attributes)
         if not isinstance(found, tuple):
             return found
         self.outputs = found
-        return np.concatenate([each.ravel() for each in found if each.dtype == found[0].dtype])
+        return in_a_row(found)
 
     def backward(self, wanted: Sequence[bool], g: Any, y: Any, *arrays: Any) -> Sequence[Any]:
-        """Return the gradients of the inputs; those that are differentiated once more raise an error."""
-        seeds = data_of(g)
-        given: Any = np.ascontiguousarray(seeds)
+        """Return the gradients of the inputs, traced where g or one of the arrays is."""
+        if any(isinstance(each, dlarray) for each in (g, *arrays)):
+            return traced_gradients(self._defined, wanted, g, arrays)
+        given: Any = np.ascontiguousarray(g)
         if self.outputs:
-            given = tuple(carved(seeds, part) if part is not None else None for part in self.parts())
+            given = tuple(None if part is None else carved(g, part) for part in parts_of(self.outputs))
         with self._engine.running():
-            found = self._operation.backward(self.saved, given, wanted=tuple(wanted), workspace=Workspace())
-        if not any(isinstance(each, dlarray) for each in (g, *arrays)):
-            return found
-        return [None if each is None else self._final(each, (g, *arrays)) for each in found]
+            return self._operation.backward(self.saved, given, wanted=tuple(wanted), workspace=Workspace())
 
-    def parts(self) -> list[tuple[int, tuple[int, ...]] | None]:
-        """Return for each output where it begins in the row and its shape; None for those that are not in it."""
-        start, parts = 0, []
-        for each in self.outputs:
-            inside = each.dtype == self.outputs[0].dtype
-            parts.append((start, each.shape) if inside else None)
-            start += each.size * inside
-        return parts
-
-    def _final(self, gradient: np.ndarray, inputs: tuple[Any, ...]) -> dlarray:
-        return apply(Rule(lambda *_: gradient, self._refuse), inputs)
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        needed = "to be differentiated once"
-        fix = "Higher derivatives go through fullyconnect, activations, losses and NumPy's functions."
-        raise NotSupportedError(message(self._where, needed, "a second derivative", fix))
-
-
-def carved(row: Any, part: tuple[int, tuple[int, ...]]) -> Any:
-    """Return the array of a shape that begins at a place of a row."""
-    start, shape = part
-    return row[start : start + int(np.prod(shape))].reshape(shape)
+    def _defined(self, *arrays: dlarray) -> dlarray:
+        """Return what `forward` returns, with derivatives of any order."""
+        definition = DEFINITIONS.get(self._name)
+        if definition is None:
+            needed = "to be differentiated once"
+            fix = "It has no rule for higher derivatives: leave EnableHigherDerivatives out, or write it with others."
+            raise NotSupportedError(message(self._where, needed, "a second derivative", fix))
+        found = definition(*arrays, saved=self.saved, **self._attributes)
+        return in_a_row(found) if isinstance(found, tuple) else found
 
 
 def call_pair(
@@ -83,20 +80,20 @@ def call_pair(
     arrays: Sequence[dlarray],
     attributes: Mapping[str, Any] | None = None,
     *,
-    seed: int | None = None,
+    generator: np.random.Generator | None = None,
 ) -> tuple[tuple[dlarray, ...], Any]:
     """Return the outputs of an operation of the engine and its record.
 
     ``arrays`` are unformatted and in the layout of engines; ``where`` names the function in errors.
     """
-    pair = Pair(where, name, attributes or {}, seed)
+    pair = Pair(where, name, attributes or {}, generator)
     dtype = common_type(arrays)
     row = apply(JointRule(pair.forward, pair.backward, formats.drop), [as_type(each, dtype) for each in arrays])
     if not pair.outputs:
         return (row,), pair.saved
     found = [
         dlarray(each) if part is None else carved(row, part)
-        for each, part in zip(pair.outputs, pair.parts(), strict=True)
+        for each, part in zip(pair.outputs, parts_of(pair.outputs), strict=True)
     ]
     return tuple(found), pair.saved
 

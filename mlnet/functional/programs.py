@@ -50,8 +50,8 @@ class TracedRun:
         self.lengths: list[Lengths] = []
         self.saved: dict[int, Any] = {}
         for number, node in enumerate(program.nodes):
-            seed = int(generator.integers(2**63)) if node.random else None
-            self._run(number, node, [parameters[node.name, each] for each in node.parameters], seed)
+            own = generator if node.random else None
+            self._run(number, node, [parameters[node.name, each] for each in node.parameters], own)
 
     def outputs(self) -> list[tuple[dlarray, Lengths]]:
         """Return the outputs of the program and the lengths of their sequences."""
@@ -63,7 +63,7 @@ class TracedRun:
     def _lengths_of(self, number: int) -> Lengths:
         return self._data_lengths[-1 - number] if number < 0 else self.lengths[number]
 
-    def _run(self, number: int, node: Node, parameters: list[dlarray], seed: int | None) -> None:
+    def _run(self, number: int, node: Node, parameters: list[dlarray], generator: np.random.Generator | None) -> None:
         inputs = [self._value(each) for each in node.inputs]
         steps = [self._lengths_of(each) for each in node.inputs]
         attributes = dict(node.attributes)
@@ -80,14 +80,14 @@ class TracedRun:
         if node.operation == "custom_layer":
             self.saved[number] = SimpleNamespace(states={})
             attributes["states"] = self.saved[number].states
-            attributes["generator"] = None if seed is None else np.random.default_rng(seed)
+            attributes["generator"] = generator
         if node.operation in traced.OPERATIONS:
             found = traced.OPERATIONS[node.operation](*inputs, *parameters, **attributes)
             outputs = found if isinstance(found, tuple) else (found,)
         else:
             where = f"Layer '{node.name}' ({node.operation})"
             outputs, self.saved[number] = call_pair(
-                where, node.operation, [*inputs, *parameters], attributes, seed=seed
+                where, node.operation, [*inputs, *parameters], attributes, generator=generator
             )
         for place, output in enumerate(outputs):
             own = after if place == 0 or node.time is None else None

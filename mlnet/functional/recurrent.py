@@ -240,11 +240,11 @@ def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, *
         "scale": (sizes[0] / numHeads) ** -0.5 if chosen.Scale == "auto" else chosen.Scale,
         "causal": chosen.AttentionMask == "causal",
     }
-    seed = None
+    generator = None
     if chosen.DropoutProbability:
         attributes["probability"] = chosen.DropoutProbability
-        seed = int(spawn_generators().dropout.integers(2**63))
-    ((y, lengths),), _ = run_call(where, Call("attention", (), attributes, time=same_lengths), batches, (), seed)
+        generator = spawn_generators().dropout
+    ((y, lengths),), _ = run_call(where, Call("attention", (), attributes, time=same_lengths), batches, (), generator)
     return as_given(batches[0].leaving(y, Size("CT", (sizes[2],)), lengths), fmt)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from mlnet.autodiff.array import dlarray, wrap
 from mlnet.autodiff.containers import NestedNetwork
-from mlnet.engines.program import Key, Program
+from mlnet.engines.program import Key
 from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
 from mlnet.functional.batches import Batch, batch_of
-from mlnet.functional.programs import TracedRun
+from mlnet.functional.whole import AnyRun, Plans, run_program
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.per_channel import PopulationLayer
@@ -95,7 +95,7 @@ class dlnetwork(NestedNetwork, Shown):
         self._network: Resolved | None = None
         self._learnables: dict[Key, dlarray] = {}
         self._states: dict[Key, dlarray] = {}
-        self._programs: dict[Any, Program] = {}
+        self._programs: dict[Any, Plans] = {}
         examples = X[:count]
         if chosen.Initialize and len(self._ends.graph.Layers) and (examples or not self._ends.inputs):
             self._initialize(examples)
@@ -371,19 +371,15 @@ class dlnetwork(NestedNetwork, Shown):
         key = (ends, training)
         if key not in self._programs:
             outputs = ends or [Source(index) for index in network.output_indices]
-            self._programs[key] = layer_program(network, outputs, training=training)
+            self._programs[key] = Plans(layer_program(network, outputs, training=training))
         batches = self._batches(where, X[:count])
         parameters = dict(self._learnables)
         custom = {(each.Name, name) for each in network.layers if isinstance(each, CustomLayer) for name in each.states}
         for (layer, name), value in self._states.items():
             several = name in STATE_FIELDS and value.shape[1] > 1 and (layer, name) not in custom
             parameters[layer, name] = value.transpose() if several else value
-        run = TracedRun(
-            self._programs[key],
-            [each.array for each in batches],
-            [each.lengths for each in batches],
-            parameters,
-            spawn_generators().dropout if training else np.random.default_rng(0),
+        run = run_program(
+            self._programs[key], [each.array for each in batches], [each.lengths for each in batches], parameters
         )
         sources = ends or tuple(Source(index) for index in network.output_indices)
         sizes = [put_out_size(network, source) for source in sources]
@@ -421,7 +417,7 @@ class dlnetwork(NestedNetwork, Shown):
     def _source(self, name: str, where: str) -> Source:
         return source_named(self._resolved(where), name, where)
 
-    def _state_behind(self, run: TracedRun, *, training: bool) -> ParameterTable:
+    def _state_behind(self, run: AnyRun, *, training: bool) -> ParameterTable:
         """Return the states after a run: moving statistics, and the states of recurrent layers."""
         network = self._resolved("forward")
         layers = {layer.Name: (index, layer) for index, layer in enumerate(network.layers)}
