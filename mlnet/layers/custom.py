@@ -29,6 +29,7 @@ from mlnet.layers.custom_declarations import (
     port_options,
     property_option,
 )
+from mlnet.layers.lost_trace import FIX
 from mlnet.layers.trial import automatic_ports, sizes_of_outputs
 from mlnet.layers.unknown import UnknownSizeError
 from mlnet.options import Table
@@ -407,6 +408,16 @@ class Layer(base.Layer, metaclass=_Constructed):
         """Yield nothing: `output_sizes` tells what is wrong."""
         yield from ()
 
+    def lost_trace(self, *sizes: Size, below: bool, training: bool = True) -> SizeError | None:
+        """Return what is wrong where trained parameters, or inputs with something trained ``below``, lose gradients."""
+        trained = [each.name for each in self.learnables if any(rate for rate, _ in self.factors(each))]
+        call = LayerCall(self, sizes, training=training)
+        found = call.lost_trace(trained, with_inputs=below)
+        if not found:
+            return None
+        came = f"one that depends on {' and '.join(found)} without a gradient"
+        return SizeError(f"a method {call.method} whose output can be differentiated", came, _UNTRACED)
+
     def operation(self, *sizes: Size, training: bool) -> Call:
         """Return the call of forward or predict."""
         outputs = self.output_sizes(*sizes)
@@ -422,6 +433,9 @@ class Layer(base.Layer, metaclass=_Constructed):
         names = (*(each.name for each in self.learnables), *self.states)
         operation = "custom_layer_with_backward" if self.has("backward") else "custom_layer"
         return Call(operation, names, attributes, random=call.is_random, time=time, outputs=len(outputs))
+
+
+_UNTRACED = f"{FIX}, or give the layer a method backward."
 
 
 class Formattable:

@@ -15,6 +15,7 @@ from mlnet.autodiff.array import dlarray, wrap
 from mlnet.autodiff.differentiate import Pullback, vjp
 from mlnet.errors import DataError, MlnetError, message
 from mlnet.layers.base import Size, SizeError, without_ones
+from mlnet.layers.lost_trace import lost
 from mlnet.layers.trial import times, zeros
 from mlnet.options import describe
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from mlnet.layers.custom import Layer
 
 _HINTS = {
-    "read-only": "Compute new arrays instead of changing those that are given.",
+    "read-only": "Compute new arrays instead of changing those that are given, e.g. Z = X.copy().",
     "truth value": "In place of if, max and min use np.where, np.maximum and np.minimum.",
     "could not be broadcast": "Arrays line up by their last dimensions: one for each channel of images is (C, 1).",
 }
@@ -123,10 +124,12 @@ class LayerCall:
     ) -> tuple[tuple[dlarray, ...], dict[str, np.ndarray], Any]:
         """Return outputs, states and memory of one call, with the arrays as they are given."""
         live = self._live(parameters)
+        before = self._watched(inputs, live)
         try:
             result = getattr(live, self.method)(*inputs)
         except Exception as error:  # whatever the user's code raises
             raise RaisedError(self, self.method, error) from error
+        self._check_unchanged(before, live)
         found = list(result) if isinstance(result, (tuple, list)) else [result]
         count, names = len(live.outputs), list(live.states)
         states = {name: live._values[name] for name in live.__dict__["_changed"]}
@@ -144,6 +147,45 @@ class LayerCall:
         shapes = {name: value.shape for name, value in zip(self._names, parameters, strict=True)}
         kept = {name: self._state(name, each, shapes[name]) for name, each in states.items()}
         return outputs, kept, rest[0] if rest else None
+
+    def _watched(self, inputs: Sequence[Any], live: Layer) -> list[tuple[str, str, dlarray, np.ndarray]]:
+        """Return the dlarrays that the method is given, with how messages name them, and their data."""
+        several = len(inputs) > 1
+        given = [(f"input {n}" if several else "its input", "", x) for n, x in enumerate(inputs, start=1)]
+        given += [(f"self.{name}", name, live._values[name]) for name in self._names if "/" not in name]
+        return [(what, name, x, x._data) for what, name, x in given if isinstance(x, dlarray)]
+
+    def _check_unchanged(self, before: list[tuple[str, str, dlarray, np.ndarray]], live: Layer) -> None:
+        """Raise where elements of an input or learnable were assigned; those of a state make its new value."""
+        for what, name, array, data in before:
+            if array._data is data:
+                continue
+            if name in live.states:
+                live.__dict__["_changed"].add(name)
+                continue
+            fix = f"Change a copy: Z = {f'self.{name}' if name else 'X'}.copy(), then Z[...] = ..."
+            raise WrongMethodError(self, self.method, f"that leaves {what} as it is", "one that assigns to it", fix)
+
+    def lost_trace(self, learnables: Sequence[str], *, with_inputs: bool) -> list[str]:
+        """Return what the outputs depend on without a gradient: names of learnables, and "the input".
+
+        ``learnables`` are those that are trained; ``with_inputs`` tells whether anything below the layer is.
+        """
+        if self._has_backward:
+            return []
+        random, count = np.random.default_rng(0), len(self.sizes)
+        given = [zeros(size, 2, formatted=self.formatted, dtype=np.float64) for size in self.sizes]
+        arrays = [wrap(random.standard_normal(x.shape), None, x._labels) for x in given]
+        arrays += [wrap(np.asarray(getattr(self.layer, name), np.float64)) for name in self._names]
+
+        def function(arrays: Sequence[dlarray]) -> tuple[Sequence[dlarray], Pullback]:
+            return self.run(arrays[:count], arrays[count:], np.random.default_rng(0))[:2]
+
+        groups = {name: [count + self._names.index(name)] for name in learnables}
+        if with_inputs:
+            groups["its inputs" if count > 1 else "its input"] = list(range(count))
+        names = list(groups)
+        return [names[number] for number in lost(function, arrays, list(groups.values()))]
 
     def _state(self, name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
         """Return the new value of a state, without the ones behind its shape that lined it up with the input."""

@@ -13,6 +13,7 @@ from mlnet.layers.base import Call, Size, SizeError
 from mlnet.layers.custom import Layer
 from mlnet.layers.custom_call import RaisedError, WrongMethodError
 from mlnet.layers.custom_declarations import ENTRIES, ordered
+from mlnet.layers.lost_trace import FIX
 from mlnet.layers.output import (
     CLASS_NAMES,
     CLASSES,
@@ -71,6 +72,10 @@ class LossCall:
         if has_backward:
             return loss(given).item(), lambda: self._backward(live, given, target)
         (value,), pullback = vjp(loss, [given])
+        if value._node is None:
+            fix = f"{FIX}, or give the layer a method backwardLoss."
+            needed = "that returns a loss with a gradient of Y"
+            raise WrongMethodError(self, "forwardLoss", needed, "one without it", fix)
         return value.item(), lambda: pullback(np.ones_like(value._data))[0]
 
     def _backward(self, live: Layer, y: dlarray, t: dlarray) -> np.ndarray:

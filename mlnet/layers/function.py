@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray
+from mlnet.autodiff.array import dlarray, wrap
 from mlnet.autodiff.differentiate import vjp
 from mlnet.errors import OptionError, message
 from mlnet.layers.base import Call, Layer, Size, SizeError, auto_or, layer_table, no_lengths, same_lengths
 from mlnet.layers.function_text import function_text
+from mlnet.layers.lost_trace import FIX, lost
 from mlnet.layers.trial import automatic_ports, sizes_of_outputs, zeros
 from mlnet.options import Argument, Group, Option, constructs
 from mlnet.rules import either, empty, flag, function, integer, text, texts
@@ -131,6 +132,19 @@ class FunctionLayer(Layer):
         if len(outputs) != self.NumOutputs:
             raise SizeError(f"a function with {self.NumOutputs} outputs (NumOutputs)", f"{len(outputs)} of them")
         return outputs
+
+    def lost_trace(self, *sizes: Size, below: bool, training: bool = True) -> SizeError | None:
+        """Return what is wrong where the inputs, with something trained ``below``, lose their gradients."""
+        random = np.random.default_rng(0)
+        given = [zeros(size, 2, formatted=self.Formattable, dtype=np.float64) for size in sizes]
+        arrays = [wrap(random.standard_normal(x.shape), None, x.dims()) for x in given]
+        if not below or not lost(lambda xs: vjp(self.PredictFcn, xs), arrays, [range(len(arrays))]):
+            return None
+        needed, came = (
+            "a function whose output can be differentiated",
+            "one that depends on its input without a gradient",
+        )
+        return SizeError(needed, came, f"{FIX}, or use a custom layer with a method backward.")
 
     def operation(self, *sizes: Size, training: bool) -> Call:
         """Return the call of the function."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.array import dlarray, is_traced, wrap
 from mlnet.autodiff.containers import NestedNetwork
 from mlnet.engines.program import Key
 from mlnet.errors import DataError, NetworkError, OptionError, UnknownNameError, message, nearest
@@ -25,6 +25,7 @@ from mlnet.network.nested import outline_of, unfolded
 from mlnet.network.open_ends import EndLayer, OpenEnds, open_ends
 from mlnet.network.resolve import Resolved, resolve
 from mlnet.network.run import STATE_FIELDS
+from mlnet.network.traces import check_traces
 from mlnet.network.wiring import Source
 from mlnet.options import Declared, Option, Shown, Table, describe
 from mlnet.randomness import spawn_generators
@@ -369,6 +370,7 @@ class dlnetwork(NestedNetwork, Shown):
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         ends = tuple(self._source(name, where) for name in names)
         key = (ends, training)
+        self._check_traces(network, X[:count], training=training)
         if key not in self._programs:
             outputs = ends or [Source(index) for index in network.output_indices]
             self._programs[key] = Plans(layer_program(network, outputs, training=training))
@@ -394,6 +396,14 @@ class dlnetwork(NestedNetwork, Shown):
         if nargout > len(results):
             results.append(self._state_behind(run, training=training))
         return results[0] if nargout == 1 else tuple(results[:nargout])
+
+    def _check_traces(self, network: Resolved, X: Sequence[Any], *, training: bool) -> None:
+        """Refuse layers that would lose gradients, once, and where gradients may be wanted."""
+        given = [*self._learnables.values(), *X]
+        if ("traces", training) in self._programs or not any(isinstance(x, dlarray) and is_traced(x) for x in given):
+            return
+        check_traces(network, training=training)
+        self._programs["traces", training] = Program((), ())
 
     def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:
         names, network = self.InputNames, self._resolved(where)

@@ -98,12 +98,17 @@ def resolve(layers: Any, *, for_training: bool = False) -> Resolved:
     if for_training:
         mistakes += several_outputs(wiring)
     if mistakes:
-        listed = "\n".join(f"  {mistake}" for mistake in mistakes)
-        raise NetworkError(f"Invalid network, {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{listed}")
+        raise invalid(mistakes)
     sources = tuple(tuple(source for source in row if source is not None) for row in wiring.sources)
     sizes = tuple(sized.sizes[index] for index in range(len(wiring.layers)))
     resolved = tuple(sized.layers[index] for index in range(len(wiring.layers)))
     return Resolved(resolved, sources, sizes, tuple(wiring.order()), outline_of(layers))
+
+
+def invalid(mistakes: Sequence[str]) -> NetworkError:
+    """Return the error that lists the mistakes of a network."""
+    listed = "\n".join(f"  {mistake}" for mistake in mistakes)
+    return NetworkError(f"Invalid network, {len(mistakes)} mistake{'s' * (len(mistakes) > 1)}:\n{listed}")
 
 
 def several_outputs(wiring: Wiring) -> list[str]:

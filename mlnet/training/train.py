@@ -14,6 +14,7 @@ from mlnet.engines.select import select_engine
 from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.resolve import resolve
+from mlnet.network.traces import check_traces
 from mlnet.network.trained import DAGNetwork, SeriesNetwork
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
@@ -144,6 +145,7 @@ def trainNetwork(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:
     network = resolve(layers, for_training=True)
     if found is not None:
         network = as_started(network, found.training, found.where)
+    check_traces(network)
     forms = DataForms(options, network)
     data, network = training_data(network, *forms(X, Y, "trainNetwork: "), options)
     network = forms.remembered(network)

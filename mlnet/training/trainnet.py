@@ -22,6 +22,7 @@ from mlnet.network.layer_graph import layerGraph
 from mlnet.network.open_ends import OpenEnds
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import kept_steps
+from mlnet.network.traces import check_traces
 from mlnet.network.trained import TrainedNetwork
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
@@ -146,6 +147,7 @@ def _trained(X: Any, T: Any, layers: Any, loss: NetLoss, options: TrainingOption
     network = loss.closed(network, _WHERE)
     if found is not None:
         network = as_started(network, found.training, found.where)
+    check_traces(network)
     forms = NetForms(options, network, loss)
     keep = kept_steps(options)
     data = net_data_set(network, loss, *forms(X, T, f"{_WHERE}: "), None, f"{_WHERE}: ", keep)

@@ -21,6 +21,11 @@ def _changing(self, X):
     return X
 
 
+def _changing_alpha(self, X):
+    self.Alpha[...] = 0
+    return X
+
+
 def _assigning(self, X):
     self.Factor = 3
     return X
@@ -41,6 +46,8 @@ MISTAKES = {
         r"but got KeyError: 'key' \(line \d+ of test_custom_mistakes.py",
     ),
     "assigning": ({"predict": _assigning}, r"Declare it as a state in the class \(Factor = State\(\)\)"),
+    "input": ({"predict": _changing}, r"a method predict that leaves its input as it is, .*: Z = X.copy\(\)"),
+    "parameter": ({"predict": _changing_alpha}, r"leaves self.Alpha as it is, .*: Z = self.Alpha.copy\(\)"),
     "changing": ({"predict": _changing, "backward": lambda self, X, Z, d, m: d}, "Compute new arrays instead of"),
     "forward": ({"forward": lambda self, X: X[:2]}, "the same size of output from forward and predict"),
     "gradients": ({"backward": lambda self, X, Z, d, m: d}, "that returns 2 gradients, of the input, Alpha"),
