@@ -97,6 +97,7 @@ class dlnetwork(NestedNetwork, Shown):
         self._learnables: dict[Key, dlarray] = {}
         self._states: dict[Key, dlarray] = {}
         self._programs: dict[Any, Plans] = {}
+        self._checked: set[bool] = set()
         examples = X[:count]
         if chosen.Initialize and len(self._ends.graph.Layers) and (examples or not self._ends.inputs):
             self._initialize(examples)
@@ -317,7 +318,7 @@ class dlnetwork(NestedNetwork, Shown):
                 self._states[layer.Name, name] = wrap(
                     as_state(value, shape) if value.size else np.zeros(shape, np.float32)
                 )
-        self._network, self._programs = network, {}
+        self._network, self._programs, self._checked = network, {}, set()
 
     def _table(self, values: dict[Key, dlarray], names: Callable[[Layer], list[str]]) -> ParameterTable:
         if self._network is None:
@@ -400,10 +401,10 @@ class dlnetwork(NestedNetwork, Shown):
     def _check_traces(self, network: Resolved, X: Sequence[Any], *, training: bool) -> None:
         """Refuse layers that would lose gradients, once, and where gradients may be wanted."""
         given = [*self._learnables.values(), *X]
-        if ("traces", training) in self._programs or not any(isinstance(x, dlarray) and is_traced(x) for x in given):
+        if training in self._checked or not any(isinstance(x, dlarray) and is_traced(x) for x in given):
             return
         check_traces(network, training=training)
-        self._programs["traces", training] = Program((), ())
+        self._checked.add(training)
 
     def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:
         names, network = self.InputNames, self._resolved(where)
