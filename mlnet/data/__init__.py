@@ -1,1 +1,1 @@
-"""Where mini-batches come from: arrays, their layout, labels, and built-in sample data."""
+"""Where mini-batches come from: datastores, images, sources of mini-batches, and built-in sample data."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import dlarray
-from mlnet.data.columns import columns_of, is_table
+from mlnet.data.sources.columns import columns_of, is_table
 from mlnet.errors import DataError, OptionError, message
 from mlnet.labels import categorical, categories, labels_of
 from mlnet.options import describe

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.data.boundaries import boundary_score
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 from mlnet.errors import DataError, OptionError, message
 from mlnet.labels import categorical, categories
 from mlnet.options import Declared, Option, Shown, Table, describe

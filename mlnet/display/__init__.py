@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from mlnet.autodiff.array import dlarray
 from mlnet.autodiff.data_layout import networkDataLayout
-from mlnet.data.augmentation import ImageDataAugmenter
-from mlnet.data.datastore import Datastore
-from mlnet.data.declared import DeclaredDatastore
-from mlnet.data.mini_batch_queue import MiniBatchQueue
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.declared import DeclaredDatastore
+from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
+from mlnet.data.images.augmentation import ImageDataAugmenter
 from mlnet.data.segmentation_metrics import SemanticSegmentationMetrics
 from mlnet.display.analysis import analysis_html, analysis_text
 from mlnet.display.arrays import dlarray_text

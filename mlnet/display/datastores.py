@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.augmentation import ImageDataAugmenter
-from mlnet.data.combined import CombinedDatastore, TransformedDatastore
-from mlnet.data.datastore import Datastore
-from mlnet.data.declared import DeclaredDatastore
+from mlnet.data.datastores.combined import CombinedDatastore, TransformedDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.declared import DeclaredDatastore
+from mlnet.data.images.augmentation import ImageDataAugmenter
 from mlnet.display.html import preformatted
 from mlnet.display.objects import property_block
 from mlnet.display.values import one_line, value_text

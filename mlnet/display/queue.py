@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.mini_batch_queue import MiniBatchQueue
+from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
 from mlnet.display.objects import Block
 from mlnet.display.values import value_text
 

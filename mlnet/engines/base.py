@@ -11,7 +11,7 @@ its ``d_output`` is a tuple with None for outputs that nothing depends on. ``sav
 the backward needs. Neither function changes the arrays that it is given.
 
 Layout inside engines: observations first, channels last. Images are (N, H, W, C), features (N, C). Parameters have
-MATLAB's shapes (``mlnet.layers``); `mlnet.data.layout` holds the only functions that convert between the two.
+MATLAB's shapes (``mlnet.layers``); `mlnet.data.sources.layout` holds the only functions that convert between the two.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlnet.data.category_encoding import Encoder
-from mlnet.data.columns import columns_of, is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.rearranged import RearrangedDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.rearranged import RearrangedDatastore
+from mlnet.data.sources.columns import columns_of, is_table
 from mlnet.errors import DataError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size

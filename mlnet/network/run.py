@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data import inputs
-from mlnet.data.arrays import Predictors
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.reading import DatastorePredictors, Rows
-from mlnet.data.sequences import SequencePredictors, unpack
-from mlnet.data.streams import inputs_of_batches, is_stream
-from mlnet.data.tables import prediction_table
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.sources import inputs
+from mlnet.data.sources.arrays import Predictors
+from mlnet.data.sources.columns import is_table
+from mlnet.data.sources.reading import DatastorePredictors, Rows
+from mlnet.data.sources.sequences import SequencePredictors, unpack
+from mlnet.data.sources.streams import inputs_of_batches, is_stream
+from mlnet.data.sources.tables import prediction_table
 from mlnet.engines.program import Key, StepPlan
 from mlnet.engines.select import select_engine
 from mlnet.errors import DataError
@@ -185,7 +185,7 @@ def _sources(
 
 
 def kept_steps(options: Declared) -> str:
-    """Return which time steps SequenceLength and SequencePaddingDirection keep, see `mlnet.data.sequences.Steps`."""
+    """Return which time steps SequenceLength and SequencePaddingDirection keep, see `Steps` of the sequences."""
     if "SequenceLength" not in options.table.options or options.SequenceLength != "shortest":
         return "all"
     return "first" if options.SequencePaddingDirection == "right" else "last"

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.datastore import Datastore
-from mlnet.data.images import write_image
-from mlnet.data.layout import from_engine
-from mlnet.data.pixel_datastore import PixelLabelDatastore
-from mlnet.data.streams import is_stream
-from mlnet.data.writing import check_folder
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.pixel_datastore import PixelLabelDatastore
+from mlnet.data.datastores.writing import check_folder
+from mlnet.data.images.files import write_image
+from mlnet.data.sources.layout import from_engine
+from mlnet.data.sources.streams import is_stream
 from mlnet.errors import DataError, NetworkError, NotSupportedError, OptionError
 from mlnet.labels import categorical, categories
 from mlnet.layers.output import CLASSES, ClassesOutputLayer

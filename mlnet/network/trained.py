@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from mlnet.data.layout import columns_of, from_engine
+from mlnet.data.sources.layout import columns_of, from_engine
 from mlnet.engines.program import Key
 from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNameError, nearest

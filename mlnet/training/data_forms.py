@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from mlnet.data.category_encoding import Encoder
-from mlnet.data.columns import categorical_names, columns_of, is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.rearranged import RearrangedDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.rearranged import RearrangedDatastore
+from mlnet.data.sources.columns import categorical_names, columns_of, is_table
 from mlnet.errors import DataError, OptionError
 from mlnet.labels import categorical, categories
 from mlnet.layers import general_input

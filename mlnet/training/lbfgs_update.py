@@ -12,7 +12,7 @@ from mlnet.errors import DataError, OptionError, message
 from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import EMPTY, choice, either, empty, integer, number
 from mlnet.structure import Structure
-from mlnet.training.lbfgs import LBFGS, Point
+from mlnet.training.full_batch.lbfgs import LBFGS, Point
 from mlnet.training.trees import leaves, matching, rebuilt, state_of
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.data.inputs import Inputs
-from mlnet.data.sequences import SequencePredictors
+from mlnet.data.sources.inputs import Inputs
+from mlnet.data.sources.sequences import SequencePredictors
 from mlnet.training.order import MiniBatch
 from mlnet.training.reading_process import ReadingProcess, can_fork
 from mlnet.training.targets import rows_of

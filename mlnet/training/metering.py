@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.data.targets import ResponseTargets
+from mlnet.data.sources.targets import ResponseTargets
 from mlnet.errors import OptionError
 from mlnet.layers.output import OutputLayer
 from mlnet.rules import is_empty

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from mlnet.autodiff.array import dlarray
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.reading import Rows
-from mlnet.data.tables import training_table
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.sources.columns import is_table
+from mlnet.data.sources.reading import Rows
+from mlnet.data.sources.tables import training_table
 from mlnet.errors import DataError, OptionError, message
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import predictors_for
@@ -98,7 +98,7 @@ def net_data_set(
     where : text
         Beginning of messages.
     keep : text
-        For sequences, see `mlnet.data.sequences.Steps`.
+        For sequences, see `mlnet.data.sources.sequences.Steps`.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from mlnet.options import Shown
 from mlnet.rules import EMPTY
 from mlnet.structure import Structure
 from mlnet.table import DataTable
-from mlnet.training.full_batch_table import FullBatchTable
+from mlnet.training.full_batch.table import FullBatchTable
 from mlnet.training.net_table import NetTable
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress

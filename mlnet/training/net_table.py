@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mlnet.training.full_batch_table import FullBatchTable, number_text
+from mlnet.training.full_batch.table import FullBatchTable, number_text
 from mlnet.training.progress import Progress
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import Index, check_finite, numeric_array
-from mlnet.data.inputs import Source
-from mlnet.data.layout import to_engine
-from mlnet.data.reading import DatastoreResponses, Rows, response_column
-from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.data.sources.arrays import Index, check_finite, numeric_array
+from mlnet.data.sources.inputs import Source
+from mlnet.data.sources.layout import to_engine
+from mlnet.data.sources.reading import DatastoreResponses, Rows, response_column
+from mlnet.data.sources.targets import ClassTargets, ResponseTargets
 from mlnet.errors import DataError, NotSupportedError, message
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Size

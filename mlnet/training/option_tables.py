@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.sources.columns import is_table
 from mlnet.options import Group, Option, Table
 from mlnet.rules import (
     EMPTY,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from mlnet.autodiff.array import dlarray
-from mlnet.data.datastore import Datastore
-from mlnet.data.layout import from_engine
-from mlnet.data.mini_batch_queue import MiniBatchQueue
-from mlnet.data.queue_datastore import QueueDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
+from mlnet.data.datastores.queue_datastore import QueueDatastore
+from mlnet.data.sources.layout import from_engine
 from mlnet.errors import DataError, OptionError, message
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Size

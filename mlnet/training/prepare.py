@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.inputs import Inputs, Source
-from mlnet.data.pixel_targets import PixelTargets
-from mlnet.data.reading import DatastorePixelTargets, Rows
-from mlnet.data.tables import training_table
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.sources.columns import is_table
+from mlnet.data.sources.inputs import Inputs, Source
+from mlnet.data.sources.pixel_targets import PixelTargets
+from mlnet.data.sources.reading import DatastorePixelTargets, Rows
+from mlnet.data.sources.tables import training_table
 from mlnet.errors import DataError, NetworkError
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer
@@ -55,7 +55,7 @@ def data_set(
     """Return the data as mini-batches, and the network with classes or response names in its output layer.
 
     For a table, ``Y`` are the names of the response columns. ``keep`` is for sequences, see
-    `mlnet.data.sequences.Steps`.
+    `mlnet.data.sources.sequences.Steps`.
     """
     names: list[str] = []
     if is_table(X):

@@ -12,7 +12,7 @@ from mlnet.options import describe
 from mlnet.rules import EMPTY, is_empty
 from mlnet.structure import Structure
 from mlnet.training.caller import caller
-from mlnet.training.full_batch_table import FullBatchTable
+from mlnet.training.full_batch.table import FullBatchTable
 from mlnet.training.metering import Result
 from mlnet.training.metrics import Metric, as_metrics
 from mlnet.training.options import TrainingOptions

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.data.inputs import Inputs
-from mlnet.data.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
+from mlnet.data.sources.inputs import Inputs
+from mlnet.data.sources.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
 from mlnet.engines.program import Key, StepPlan
 from mlnet.errors import DataError
 from mlnet.network.resolve import Resolved

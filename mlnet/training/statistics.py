@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.arrays import chunks
-from mlnet.data.inputs import Part
-from mlnet.data.layout import columns_of
+from mlnet.data.sources.arrays import chunks
+from mlnet.data.sources.inputs import Part
+from mlnet.data.sources.layout import columns_of
 from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, StepPlan
 from mlnet.layers.base import Layer

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from mlnet.data.inputs import Inputs, Source
-from mlnet.data.pixel_targets import PixelTargets
-from mlnet.data.reading import DatastorePixelTargets, DatastorePredictors, DatastoreResponses, Rows, response_column
-from mlnet.data.sequences import SequenceClassTargets, SequenceResponseTargets
-from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.data.sources.inputs import Inputs, Source
+from mlnet.data.sources.pixel_targets import PixelTargets
+from mlnet.data.sources.reading import (
+    DatastorePixelTargets,
+    DatastorePredictors,
+    DatastoreResponses,
+    Rows,
+    response_column,
+)
+from mlnet.data.sources.sequences import SequenceClassTargets, SequenceResponseTargets
+from mlnet.data.sources.targets import ClassTargets, ResponseTargets
 from mlnet.layers.base import Size
 
 Targets = (

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.batch_datastore import BatchDatastore
-from mlnet.data.columns import is_table
-from mlnet.data.mini_batch_queue import MiniBatchQueue
-from mlnet.data.queue_datastore import QueueDatastore
+from mlnet.data.datastores.batch_datastore import BatchDatastore
+from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
+from mlnet.data.datastores.queue_datastore import QueueDatastore
+from mlnet.data.sources.columns import is_table
 from mlnet.engines.select import select_engine
 from mlnet.errors import OptionError, message
 from mlnet.network.compile import parameter_values, prediction_program

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.batch_datastore import BatchDatastore
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.batch_datastore import BatchDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.sources.columns import is_table
 from mlnet.engines.select import select_engine
 from mlnet.errors import OptionError
 from mlnet.network.layer_graph import LayerGraph
@@ -23,7 +23,7 @@ from mlnet.storage.networks import custom_classes
 from mlnet.structure import Structure
 from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
 from mlnet.training.data_forms import DataForms
-from mlnet.training.full_batch import FullBatchTrainer
+from mlnet.training.full_batch.trainer import FullBatchTrainer
 from mlnet.training.judging import CRITERION
 from mlnet.training.loading import read_once
 from mlnet.training.loop import Trainer
@@ -100,7 +100,7 @@ def trainNetwork(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:
     contain the L2 penalty. With fewer observations than MiniBatchSize, all of them make the mini-batch.
 
     The solvers 'lbfgs' and 'lm' compute with all observations in each step and in double precision. The learnables that
-    they find are then stored in single precision. See `mlnet.training.full_batch`.
+    they find are then stored in single precision. See `mlnet.training.full_batch.trainer`.
 
     ``Plots='training-progress'`` draws metric, loss and validation while training: in a window, whose stop button ends
     training after the current iteration and returns the finished network; in the current cell of a notebook; without a

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.data.batch_datastore import BatchDatastore
-from mlnet.data.columns import is_table
-from mlnet.data.datastore import Datastore
-from mlnet.data.mini_batch_queue import MiniBatchQueue
-from mlnet.data.queue_datastore import QueueDatastore
+from mlnet.data.datastores.batch_datastore import BatchDatastore
+from mlnet.data.datastores.datastore import Datastore
+from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
+from mlnet.data.datastores.queue_datastore import QueueDatastore
+from mlnet.data.sources.columns import is_table
 from mlnet.engines.base import Engine
 from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, OptionError, message
@@ -29,7 +29,7 @@ from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
 from mlnet.training.caller import called
 from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
-from mlnet.training.full_batch import FullBatchTrainer
+from mlnet.training.full_batch.trainer import FullBatchTrainer
 from mlnet.training.judging import CRITERION
 from mlnet.training.loading import read_once
 from mlnet.training.loop import Trainer

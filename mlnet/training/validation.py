@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mlnet.data.inputs import Source
+from mlnet.data.sources.inputs import Source
 from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.program import Key, StepPlan
 from mlnet.errors import DataError

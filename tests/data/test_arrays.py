@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mlnet import DataError
-from mlnet.data.arrays import Predictors, check_finite, chunks
-from mlnet.data.layout import columns_of, from_engine, to_engine
+from mlnet.data.sources.arrays import Predictors, check_finite, chunks
+from mlnet.data.sources.layout import columns_of, from_engine, to_engine
 
 
 def images(data, dims=(4, 3, 2), **more):

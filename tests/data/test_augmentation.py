@@ -9,7 +9,7 @@ import pytest
 from data.folders import noise
 
 from mlnet import DataError, OptionError, UnknownNameError, augment, categorical, imageDataAugmenter, rng
-from mlnet.data.geometry import affine, resized, resized_codes, warped, warped_codes
+from mlnet.data.images.geometry import affine, resized, resized_codes, warped, warped_codes
 
 IMAGE = noise(1, (7, 9))
 PLAIN = {"x_reflection": False, "y_reflection": False, "rotation": 0, "x_scale": 1, "y_scale": 1}

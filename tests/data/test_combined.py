@@ -26,7 +26,7 @@ from mlnet import (
     subset,
     transform,
 )
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 from mlnet.table import DataTable
 
 A = np.arange(24.0).reshape(4, 6)

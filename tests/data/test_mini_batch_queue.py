@@ -23,7 +23,7 @@ from mlnet import (
     rng,
     shuffle,
 )
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.normal(size=(6, 5, 2, 11))

@@ -7,7 +7,7 @@ import pytest
 
 import mlnet
 from mlnet import DataError, categorical
-from mlnet.data.pixel_targets import PixelTargets
+from mlnet.data.sources.pixel_targets import PixelTargets
 from mlnet.labels import labels_of
 
 

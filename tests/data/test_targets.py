@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlnet import DataError, categorical
-from mlnet.data.targets import ClassTargets, ResponseTargets
+from mlnet.data.sources.targets import ClassTargets, ResponseTargets
 
 
 def classes(labels, names=(), count=None):

@@ -1,7 +1,6 @@
 """Plots='training-progress': a file, a cell or a window; the stop button; and never an error."""
 
 import sys
-import time
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -146,16 +145,19 @@ def test_a_closed_window_does_not_stop_training(windows, views, monkeypatch):
 
 
 def test_a_window_finds_its_size_when_it_opens(windows, views, monkeypatch):
+    now = [0.0]  # a clock that only these two functions move
+
     def resize(canvas):
         if windows.FigureCanvas.passed_on == 1:
-            time.sleep(0.2)  # a whole drawing; if it counted, a pause of 4 seconds would follow
+            now[0] += 0.2  # a whole drawing; if it counted, a pause of 4 seconds would follow
 
     def is_drawn_again(info):
-        time.sleep(0.05)
+        now[0] += 0.05
         return len(views) == 1 and len(views[0].axes[0].lines[0].get_xdata()) > 1
 
     monkeypatch.setattr(windows.FigureCanvas, "on_events", staticmethod(resize))
     monkeypatch.setattr(pace, "SHARE", 20)
+    monkeypatch.setattr(pace.Pace.__init__, "__defaults__", (pace.SHORTEST, lambda: now[0]))
     _, info = train(nargout=2, MaxEpochs=10, OutputFcn=is_drawn_again)
     assert 5 < len(info.TrainingLoss) < 40, "drawn again while training"
 

@@ -44,7 +44,7 @@ from mlnet import (
     trainNetwork,
     whiteningLayer,
 )
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 from mlnet.training import checkpoints
 from mlnet.training.checkpoints import find_checkpoint
 

@@ -31,7 +31,7 @@ from mlnet import (
     trainNetwork,
     transform,
 )
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 from mlnet.table import DataTable
 
 G = np.random.default_rng(0)

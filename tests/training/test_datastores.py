@@ -27,7 +27,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.data.datastore import Datastore
+from mlnet.data.datastores.datastore import Datastore
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 255, (6, 5, 1, 22)).astype(np.uint8)

@@ -134,6 +134,10 @@ ELSEWHERE = {
         "tests/training/test_checkpoints.py::test_checkpoints_of_training_with_all_data",
     ],
     "CheckpointFrequencyUnit": ["tests/training/test_checkpoints.py::test_when_and_under_which_name_they_are_written"],
+    "Precision": [
+        "tests/engines/onednn/test_mixed.py::test_training_ends_where_a_single_one_does",
+        "tests/engines/onednn/test_mixed.py::test_refused_where_it_is_not_there",
+    ],
     "SequencePaddingValue": ["tests/training/test_sequences.py::test_the_value_of_padding_reaches_no_result"],
 }
 """Tests of options in other files, which fail where the option is ignored; of the last one, where it is not."""

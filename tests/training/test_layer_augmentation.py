@@ -20,8 +20,8 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.data.arrays import Predictors
-from mlnet.data.simple_augmentation import augmented
+from mlnet.data.images.simple_augmentation import augmented
+from mlnet.data.sources.arrays import Predictors
 
 X = np.arange(4 * 6 * 2 * 500.0).reshape(4, 6, 2, 500)
 

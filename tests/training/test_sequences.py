@@ -20,7 +20,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.data.sequences import SequencePredictors, Steps
+from mlnet.data.sources.sequences import SequencePredictors, Steps
 
 LENGTHS = (5, 1, 9, 4, 7, 3, 3, 8)
 

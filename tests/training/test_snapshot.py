@@ -27,7 +27,7 @@ from mlnet import (
 from mlnet.engines.select import select_engine
 from mlnet.network.resolve import resolve
 from mlnet.randomness import spawn_generators
-from mlnet.training.full_batch import FullBatchTrainer
+from mlnet.training.full_batch.trainer import FullBatchTrainer
 from mlnet.training.loop import Trainer
 from mlnet.training.prepare import data_set, initialized, training_data
 from mlnet.training.snapshot import restore, snapshot

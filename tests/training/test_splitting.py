@@ -19,7 +19,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.data.sequences import SequencePredictors, SequenceResponseTargets
+from mlnet.data.sources.sequences import SequencePredictors, SequenceResponseTargets
 from mlnet.training.splitting import SplitData
 from mlnet.training.validation import DataSet
 

@@ -25,7 +25,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
-from mlnet.data.layout import to_engine
+from mlnet.data.sources.layout import to_engine
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.program import StepPlan
 from mlnet.network.compile import parameter_values, prediction_program

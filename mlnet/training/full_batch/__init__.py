@@ -1,0 +1,1 @@
+"""Training with all observations in each step: the solvers 'lbfgs' and 'lm'."""
