@@ -157,7 +157,7 @@ def test_a_window_finds_its_size_when_it_opens(windows, views, monkeypatch):
 
     monkeypatch.setattr(windows.FigureCanvas, "on_events", staticmethod(resize))
     monkeypatch.setattr(pace, "SHARE", 20)
-    monkeypatch.setattr(pace.Pace.__init__, "__defaults__", (pace.SHORTEST, lambda: now[0]))
+    monkeypatch.setattr(pictures.BoardPicture.__init__, "__defaults__", (lambda: now[0],))
     _, info = train(nargout=2, MaxEpochs=10, OutputFcn=is_drawn_again)
     assert 5 < len(info.TrainingLoss) < 40, "drawn again while training"
 
