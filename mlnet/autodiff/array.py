@@ -32,8 +32,9 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     ``x[0, 1]`` counts from 0 as NumPy does; ``x(1, 2)`` counts from 1, takes ':' for a whole dimension, and keeps all
     dimensions as MATLAB does; ``x(5)`` is the fifth element with the first dimension fastest.
 
-    Differs from MATLAB: without labels NumPy's rules hold: the last dimensions of arrays line up, and single with
-    double gives double.
+    Single with double or whole numbers gives single, as in MATLAB; logical values count as numbers.
+
+    Differs from MATLAB: without labels NumPy's rule holds that the last dimensions of arrays line up.
 
     Parameters
     ----------
@@ -230,12 +231,15 @@ _NO_OPTIONS: dict[str, Any] = {}
 def apply(rule: Rule, inputs: Sequence[Any], options: dict[str, Any] = _NO_OPTIONS) -> dlarray:
     """Return what a rule makes of arrays and options, recorded where an array is traced."""
     values, kept, trace = [], [], None
+    first: Any = None
+    is_mixed = False
     for each in inputs:
         if type(each) is dlarray:
             if each._labels:
                 return _apply_formatted(rule, inputs, options)
             node = each._node
             each = each._data
+            dtype: Any = each.dtype
             values.append(each)
             if node is not None and node.trace.is_open:
                 if trace is None or node.trace.number < trace.number:
@@ -245,14 +249,49 @@ def apply(rule: Rule, inputs: Sequence[Any], options: dict[str, Any] = _NO_OPTIO
         else:
             if type(each) is list:
                 each = np.asarray(each)
+            dtype = getattr(each, "dtype", None)
             values.append(each)
             kept.append(each)
+        if dtype is not first and dtype is not None:
+            is_mixed, first = first is not None, dtype
+    if (is_mixed or first is _LOGICAL) and rule.takes_one_type:
+        converted = _of_one_type(inputs, values, rule)
+        if converted is not None:
+            return apply(rule, converted, options)
     value = rule.function(*values, **options)
     if type(value) is not np.ndarray:
         value = np.asarray(value)
     if trace is None or not rule.is_differentiable:
         return wrap(value)
     return wrap(value, Node(trace, value, rule, kept, options))
+
+
+_SINGLE, _DOUBLE = np.dtype("single"), np.dtype("double")
+_LOGICAL, _WEAK = np.dtype(np.bool_), np.dtype(object)
+"""The last one stands for Python's numbers, which take the type of what they meet."""
+
+
+def _of_one_type(inputs: Sequence[Any], values: Sequence[Any], rule: Rule) -> list[Any] | None:
+    """Return arguments in the type in which MATLAB would compute, or None where they are in it.
+
+    That is single where one of them is, and double for logical ones where numbers are wanted.
+    """
+    types = [each.dtype if isinstance(each, (np.ndarray, np.generic)) else _WEAK for each in values]
+    wanted: Any
+    if _SINGLE in types:
+        wanted, others = _SINGLE, {_SINGLE, _LOGICAL, _WEAK}
+    elif rule.counts and set(types) <= {_LOGICAL, _WEAK}:
+        wanted, others = _DOUBLE, {_WEAK}
+    else:
+        return None
+    if others.issuperset(types):
+        return None
+    pairs = zip(inputs, types, strict=True)
+    return [each if dtype in others else _as_type(each, wanted) for each, dtype in pairs]
+
+
+def _as_type(value: Any, dtype: np.dtype) -> Any:
+    return value.astype(dtype) if type(value) is dlarray else np.asarray(value, dtype)
 
 
 def call(rule: Rule, *inputs: Any, **options: Any) -> Any:

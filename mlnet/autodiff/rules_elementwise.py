@@ -100,5 +100,7 @@ _WITHOUT += (np.logical_and, np.logical_or, np.logical_xor, np.logical_not)
 _WITHOUT += (np.isfinite, np.isinf, np.isnan, np.signbit)
 
 _FUNCTIONS: dict[np.ufunc, Callable[..., Any]] = {np.tanh: plain_tanh}
-UFUNCS.update({each: Rule(_FUNCTIONS.get(each, each), derivatives) for each, derivatives in DERIVATIVES.items()})
+UFUNCS.update(
+    {each: Rule(_FUNCTIONS.get(each, each), derivatives, counts=True) for each, derivatives in DERIVATIVES.items()}
+)
 UFUNCS.update({ufunc: Rule(ufunc) for ufunc in _WITHOUT})

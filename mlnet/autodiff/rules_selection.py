@@ -59,6 +59,8 @@ def _getitem(x: Any, index: Any) -> Any:
 def _setitem(x: Any, index: Any, value: Any) -> Any:
     if isinstance(value, dlarray):
         value = value if value.dtype == x.dtype else value.astype(x.dtype)
+    else:
+        value = np.asarray(value, x.dtype)
     return apply(_SETITEM, (x, value), {"index": _whole(index)})
 
 

@@ -26,4 +26,15 @@ DERIVATIVES: dict[np.ufunc, tuple[Callable[..., Any], ...]] = {
 }
 """The gradients of the arguments, as in `rules_elementwise`."""
 
-UFUNCS.update({ufunc: Rule(ufunc, derivatives) for ufunc, derivatives in DERIVATIVES.items()})
+
+def _xlogy(a: Any, b: Any) -> Any:
+    """Return ``a log(b)``, single where one of them is: SciPy's function makes doubles of Python's numbers."""
+    types = {getattr(each, "dtype", None) is _SINGLE for each in (a, b)}
+    return special.xlogy(*(np.asarray(each, np.float32) for each in (a, b))) if True in types else special.xlogy(a, b)
+
+
+_SINGLE = np.dtype(np.float32)
+_FUNCTIONS: dict[np.ufunc, Callable[..., Any]] = {special.xlogy: _xlogy}
+UFUNCS.update(
+    {ufunc: Rule(_FUNCTIONS.get(ufunc, ufunc), derivatives, counts=True) for ufunc, derivatives in DERIVATIVES.items()}
+)

@@ -30,17 +30,24 @@ class Rule:
         arrays; an empty tuple for a function whose result has no gradient at all.
     labels : callable, optional
         Labels of the result, see `Labels`; by default dimensions of the same label are matched, as in MATLAB.
+    counts : bool
+        Whether logical arguments count as the numbers 0 and 1 in double precision.
     """
 
-    __slots__ = ("_each", "derivatives", "function", "is_differentiable", "labels")
+    __slots__ = ("_each", "counts", "derivatives", "function", "is_differentiable", "labels")
+    takes_one_type = True
+    """Whether single arrays make single ones of the other arguments, as in MATLAB."""
 
     def __init__(
         self,
         function: Callable[..., Any],
         derivatives: Sequence[Callable[..., Any] | None] | Callable[..., Any] = (),
         labels: Labels | None = None,
+        *,
+        counts: bool = False,
     ) -> None:
         self.function, self.derivatives, self.labels = function, derivatives, labels
+        self.counts = counts
         self._each = None if callable(derivatives) else tuple(derivatives)
         self.is_differentiable = callable(derivatives) or any(derivatives)
 
@@ -63,6 +70,7 @@ class JointRule(Rule):
     """
 
     __slots__ = ()
+    takes_one_type = False
 
     def gradients(self, wanted: Sequence[bool], *given: Any, **options: Any) -> Sequence[Any]:
         """Return the gradient of each array, None for those that are not wanted."""

@@ -11,6 +11,7 @@ import numpy as np
 from mlnet.autodiff.array import dlarray, wrap
 from mlnet.errors import DataError, message
 from mlnet.functional.options import ARRAY, DATA_FORMAT, array_of, as_given, options_class, positional, with_format
+from mlnet.functional.pairs import as_type, common_type
 from mlnet.labels import categorical, categories
 from mlnet.options import Declared, Option
 from mlnet.rules import EMPTY, choice, number
@@ -251,7 +252,8 @@ def _pair(Y: Any, targets: Any, fmt: str, where: str) -> tuple[dlarray, dlarray]
     if sizes[0] != sizes[1]:
         fix = "Give targets for the same observations, one-hot for classes (onehotencode)."
         raise DataError(message(f"{where}: targets", f"the size of Y, {size_text(y)}", size_text(t), fix))
-    return y, t.astype(y.dtype)
+    dtype = common_type((y, t))
+    return as_type(y, dtype), t.astype(dtype)
 
 
 def _one_hot(labels: categorical, y: dlarray, where: str) -> dlarray:
