@@ -60,7 +60,7 @@ ARROWS: dict[str, set[str]] = {
     "storage": FOUNDATION | {"layers", "network", "data"},
     "training": FOUNDATION | {"layers", "network", "data", "storage", "functional"} | SEAM,
     "display": FOUNDATION | {"layers", "network", "data", "storage", "training"} | SEAM,
-    "conformance": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
+    "conformance": FOUNDATION | {"layers", "functional", "network", "data", "storage", "training", "display"} | SEAM,
     "plotting": FOUNDATION | {"layers", "network", "data", "storage", "training", "display"} | SEAM,
     "interop": FOUNDATION | {"layers", "network", "data", "storage", "training", "display", "models"} | SEAM,
 }

@@ -106,7 +106,19 @@ def dllaplacian(u: dlarray, x: dlarray, dim: int, *args: Any, **options: Any) ->
     return np.concatenate(results, axis=axis)
 
 
-def dlaccelerate(fun: Callable[..., Any]) -> Callable[..., Any]:
+class AcceleratedFunction:
+    """A function that `dlaccelerate` has returned."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.Function = function
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Return what the function returns."""
+        return self.Function(*args, **options)
+
+
+def dlaccelerate(fun: Callable[..., Any]) -> AcceleratedFunction:
     """Return a function that does what ``fun`` does.
 
     In MATLAB the result remembers the trace of calls with arrays of the same size. Here nothing is remembered: a call
@@ -125,12 +137,24 @@ def dlaccelerate(fun: Callable[..., Any]) -> Callable[..., Any]:
     """
     if not callable(fun):
         raise DataError(message("dlaccelerate", "a function", describe(fun)))
+    return AcceleratedFunction(fun)
 
-    @functools.wraps(fun)
-    def accelerated(*args: Any, **options: Any) -> Any:
-        return fun(*args, **options)
 
-    return accelerated
+def clearCache(accfun: AcceleratedFunction) -> None:
+    """Forget the traces of a function that `dlaccelerate` has returned: there are none here, so nothing changes.
+
+    Raises
+    ------
+    DataError
+        Where ``accfun`` is no such function.
+
+    Examples
+    --------
+    >>> from mlnet import clearCache, dlaccelerate
+    >>> clearCache(dlaccelerate(abs))
+    """
+    if not isinstance(accfun, AcceleratedFunction):
+        raise DataError(message("clearCache", "a function that dlaccelerate has returned", describe(accfun)))
 
 
 def _gradient(values: dlarray, x: dlarray, higher: bool) -> dlarray:

@@ -12,7 +12,7 @@ from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, UFUNCS, apply
 from mlnet.autodiff.rules_reduction import axes_of
 from mlnet.autodiff.tape import Rule
-from mlnet.errors import NotSupportedError, message
+from mlnet.errors import DataError, NotSupportedError, message
 from mlnet.parallel.blas import single_threaded
 from mlnet.parallel.blocks import run, split
 
@@ -104,6 +104,11 @@ def _matmul(a: Any, b: Any) -> Any:
         raise ValueError("matmul: a factor is a number; use * instead of @")
     a = np.reshape(a, (1, -1)) if first == 1 else a
     b = np.reshape(b, (-1, 1)) if second == 1 else b
+    inner = [np.shape(a)[-1], np.shape(b)[-2]]
+    if inner[0] != inner[1]:
+        sizes = " and ".join("x".join(map(str, np.shape(each))) for each in (a, b))
+        needed = "a matrix product of factors whose inner lengths are the same"
+        raise DataError(message("dlarray", needed, f"sizes {sizes}", "Transpose one of them, or use * for elements."))
     product = apply(_MATMUL, (a, b))
     gone = [-2] * (first == 1) + [-1] * (second == 1)
     return np.squeeze(product, axis=tuple(gone)) if gone else product

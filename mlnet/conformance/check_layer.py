@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.autodiff.data_layout import networkDataLayout
 from mlnet.conformance.report import CheckReport
 from mlnet.conformance.suite import run_suite, without_trial
 from mlnet.conformance.trial import Case
 from mlnet.engines.select import select_engine
 from mlnet.errors import NetworkError, OptionError, message
+from mlnet.functional.batches import size_of
 from mlnet.layers.base import Layer, Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
@@ -91,6 +93,7 @@ def checkLayer(layer: Any, validInputSize: Any, *args: Any, nargout: int = 0, **
     validInputSize : sequence of int, or list of them
         The size of one observation: [24, 24, 20] for images, [10] for features, the size of a time step for sequences;
         a list with one entry for each input of the layer. Not used for input layers, which have their size.
+        A `networkDataLayout`, or a list with one for each input, gives size and format.
     ObservationDimension : int, or list of int, optional
         The dimension along which MATLAB's arrays hold observations: 4 for 2-D images, 2 for features and sequences of
         vectors. It has to agree with the format.
@@ -131,11 +134,29 @@ def checkLayer(layer: Any, validInputSize: Any, *args: Any, nargout: int = 0, **
         return checkLayer(layer(), validInputSize, *args, nargout=nargout, **kwargs)
     if not isinstance(layer, Layer):
         raise OptionError(message("checkLayer: layer", "a layer", describe(layer)))
+    if isinstance(validInputSize, networkDataLayout) or _are_layouts(validInputSize):
+        validInputSize, formats = _from_layouts(validInputSize)  # noqa: N806
+        if any(name.lower() == "inputformat" for name in [*kwargs, *args[::2]]):
+            raise OptionError("checkLayer: InputFormat: the layout has a format. Leave the option out.")
+        kwargs["InputFormat"] = formats
     report = _report(layer, _CheckOptions(validInputSize, *args, **kwargs))
     if nargout == 1:
         return report
     print(report)
     return None
+
+
+def _are_layouts(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple)) and bool(value) and all(isinstance(each, networkDataLayout) for each in value)
+    )
+
+
+def _from_layouts(value: Any) -> tuple[list[list[int]], list[str]]:
+    """Return the sizes and formats of one observation of layouts."""
+    layouts = [value] if isinstance(value, networkDataLayout) else list(value)
+    sizes = [size_of(each, "checkLayer: layout") for each in layouts]
+    return [list(each.dims) for each in sizes], [each.format for each in sizes]
 
 
 def _report(layer: Layer, options: Declared) -> CheckReport:

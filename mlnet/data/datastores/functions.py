@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.autodiff.array import dlarray
 from mlnet.data.datastores.augmented import AugmentedImageDatastore
 from mlnet.data.datastores.datastore import Datastore
 from mlnet.data.datastores.image_datastore import ImageDatastore
@@ -181,7 +182,7 @@ def numpartitions(datastore: Datastore) -> int:
 
 
 def numel(value: Any) -> int:
-    """Return the number of elements of an array, list, categorical array, text or table.
+    """Return the number of elements of an array, dlarray, list, categorical array, text or table.
 
     Examples
     --------
@@ -191,7 +192,7 @@ def numel(value: Any) -> int:
     """
     if isinstance(value, DataTable):
         return int(np.prod(value.shape))
-    if isinstance(value, (categorical, np.ndarray)):
+    if isinstance(value, (categorical, np.ndarray, dlarray)):
         return int(value.size)
     return len(value) if hasattr(value, "__len__") else 1
 
