@@ -24,12 +24,17 @@ from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.network import prepared
 from mlnet.network.categories import encoded
+from mlnet.network.pieces import Pieces
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source
 from mlnet.options import Declared, describe
 
 STATE_FIELDS = {"HiddenState": "hidden_state", "CellState": "cell_state"}
 """States that predicting changes, and where operations save them."""
+
+
+Output = tuple[np.ndarray, np.ndarray | None]
+"""An output of a mini-batch, and the lengths where it is made of packed sequences."""
 
 
 class Run:
@@ -71,6 +76,8 @@ class Run:
         self._states = [(layer.Name, state) for layer in network.layers for state in changing_states(layer)]
         self._found: dict[Key, list[np.ndarray]] = {key: [] for key in self._states}
         self._size, self._carries = options.MiniBatchSize, carries
+        length = getattr(options, "SequenceLength", "longest")
+        self._length: int | None = None if isinstance(length, str) else length
 
     def outputs(self) -> list[Any]:
         """Return the outputs in the engines' order, (N, ...); sequences as a list in MATLAB's order, or one of them."""
@@ -86,18 +93,60 @@ class Run:
             for parts, sequences in zip(found, is_sequence, strict=True)
         ]
 
-    def mini_batches(self) -> Iterator[list[tuple[np.ndarray, np.ndarray | None]]]:
+    def mini_batches(self) -> Iterator[list[Output]]:
         """Yield for each mini-batch the outputs, and the lengths of those that are packed sequences."""
         for predictors in self._sources:
             self._is_single = predictors.is_single and not self._is_stream
+            pieces = None
+            if self._length is not None:
+                pieces = Pieces(predictors, self._length, self._where.replace(": X", ": SequenceLength"))
             for start in range(0, len(predictors), self._size):
                 index = slice(start, start + self._size)
-                batch, lengths = predictors.batch(index), predictors.lengths(index)
-                with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
-                    self._plan.forward(batch, self._values_for(index, len(predictors)), lengths=lengths)
-                numbers = range(len(self._plan.program.outputs))
-                yield [(self._plan.output(batch, n).copy(), self._plan.output_lengths(n)) for n in numbers]
+                values = self._values_for(index, len(predictors))
+                if pieces is not None:
+                    yield self._in_pieces(pieces, np.arange(len(predictors))[index], values)
+                    continue
+                yield self._ran(predictors, index, values)
                 self._keep_states()
+
+    def _ran(self, predictors: Any, index: Any, values: Mapping[Key, np.ndarray]) -> list[Output]:
+        """Return the outputs of one mini-batch."""
+        batch, lengths = predictors.batch(index), predictors.lengths(index)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
+            self._plan.forward(batch, values, lengths=lengths)
+        numbers = range(len(self._plan.program.outputs))
+        return [(self._plan.output(batch, n).copy(), self._plan.output_lengths(n)) for n in numbers]
+
+    def _in_pieces(self, pieces: Pieces, observations: np.ndarray, values: Mapping[Key, np.ndarray]) -> list[Output]:
+        """Return the outputs of a mini-batch whose sequences come in pieces, with the states carried on.
+
+        Sequences that are put out are joined; of all else the last piece of each observation counts.
+        """
+        here = np.arange(len(observations))
+        states: dict[Key, np.ndarray] = {}
+        last: dict[Key, np.ndarray] = {}
+        found: list[list[list[np.ndarray]]] = [[[] for _ in observations] for _ in self._plan.program.outputs]
+        are_sequences = [False] * len(found)
+        for piece in pieces.of(observations):
+            if piece.rows is not None:
+                here = here[piece.rows]
+                values = {**values, **self._values_of_custom()}
+                values.update({key: np.ascontiguousarray(state[piece.rows]) for key, state in states.items()})
+            for number, (output, after) in enumerate(self._ran(pieces.predictors, piece.numbers, values)):
+                are_sequences[number] = after is not None
+                parts = output[:, np.newaxis] if after is None else np.split(output, np.cumsum(after)[:-1])
+                for place, part in zip(here, parts, strict=True):
+                    found[number][place] = [*found[number][place], part] if after is not None else [part]
+            states = states_behind(self._plan, self._states)
+            for key, state in states.items():
+                last.setdefault(key, np.zeros((len(observations), *state.shape[1:]), state.dtype))[here] = state
+        self._keep_states(last)
+        return [_whole(parts, is_sequence) for parts, is_sequence in zip(found, are_sequences, strict=True)]
+
+    def _values_of_custom(self) -> dict[Key, np.ndarray]:
+        """Return the states of custom layers behind the piece before, of the shape that they had."""
+        found = custom_states(self._plan)
+        return {key: each for key, each in found.items() if each.shape == self._values[key].shape}
 
     def finish(self) -> None:
         """Keep the plan for the next prediction: nothing is asked for any more."""
@@ -126,13 +175,18 @@ class Run:
             values[key] = np.ascontiguousarray(state.T[index])
         return values
 
-    def _keep_states(self) -> None:
-        for key, value in states_behind(self._plan, self._states).items():
+    def _keep_states(self, states: Mapping[Key, np.ndarray] | None = None) -> None:
+        for key, value in (states_behind(self._plan, self._states) if states is None else states).items():
             self._found[key].append(value)
         if self._carries:
-            before = self._values
-            found = custom_states(self._plan).items()
-            self._values = {**before, **{key: each for key, each in found if each.shape == before[key].shape}}
+            self._values = {**self._values, **self._values_of_custom()}
+
+
+def _whole(parts: Sequence[Sequence[np.ndarray]], is_sequence: bool) -> Output:
+    """Return the output of a mini-batch from what came for each of its observations."""
+    if not is_sequence:
+        return _joined([each for (each,) in parts]), None
+    return np.concatenate([each for row in parts for each in row]), np.array([sum(map(len, row)) for row in parts])
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from mlnet.data.sources.layout import columns_of, from_engine
 from mlnet.engines.program import Key
 from mlnet.engines.select import select_engine
-from mlnet.errors import NetworkError, NotSupportedError, OptionError, UnknownNameError, nearest
+from mlnet.errors import NetworkError, OptionError, UnknownNameError, nearest
 from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.layers.custom import Layer as CustomLayer
@@ -38,7 +38,7 @@ _SEQUENCES = (
         "SequenceLength",
         "longest",
         either(choice("longest", "shortest"), integer()),
-        "'shortest' takes as many time steps as the shortest sequence of a mini-batch has.",
+        "'shortest' takes as many time steps as the shortest sequence of a mini-batch has, a number cuts into pieces.",
     ),
     Option(
         "SequencePaddingDirection",
@@ -53,12 +53,6 @@ _SEQUENCES = (
 class _PredictOptions(Declared):
     constructor_name = "predict"
     table = Table(MINI_BATCH, ENVIRONMENT, ACCELERATION, *_SEQUENCES)
-
-    def check(self) -> None:
-        """Refuse to split sequences."""
-        if not isinstance(self.SequenceLength, str):
-            what = f"SequenceLength={self.SequenceLength}"
-            raise NotSupportedError(f"{self.where()}: not supported yet: {what}. Leave it out: nothing is padded.")
 
 
 @lru_cache(maxsize=64, typed=True)
@@ -199,9 +193,12 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         'none' is the NumPy reference.
     ExecutionEnvironment : 'auto' or 'cpu', default 'auto'
         Where to compute.
-    SequenceLength : 'longest' or 'shortest', default 'longest'
-        With 'shortest', the sequences of a mini-batch are cut to the length of its shortest one. Otherwise they stay as
-        they are: nothing is padded, so that SequencePaddingValue reaches no result.
+    SequenceLength : 'longest', 'shortest' or positive integer, default 'longest'
+        With 'shortest', the sequences of a mini-batch are cut to the length of its shortest one. A number cuts them
+        into pieces of so many time steps, which are computed one after the other in less memory, with the states
+        carried on: layers that look ahead, such as BiLSTM layers, see no more than a piece. Where the network puts out
+        one value for a sequence, it is that of the last piece. Otherwise sequences stay as they are: nothing is padded,
+        so that SequencePaddingValue reaches no result.
     SequencePaddingDirection : 'right' or 'left', default 'right'
         'left' cuts sequences at their beginning, 'right' at their end.
 
@@ -225,7 +222,7 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     network = _network(net, "predict")
     X, args = _all_inputs(X, args)  # noqa: N806
     options = _options(*args, **kwargs) if _are_simple(args, kwargs) else _PredictOptions(*args, **kwargs)
-    if type(X) is np.ndarray and X.dtype == np.float32:
+    if type(X) is np.ndarray and X.dtype == np.float32 and isinstance(options.SequenceLength, str):
         engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
         plain = prepared.predict_plain(network, engine, X, options.MiniBatchSize)
         if plain is not None:

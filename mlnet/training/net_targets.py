@@ -13,11 +13,10 @@ from mlnet.data.sources.inputs import Source
 from mlnet.data.sources.layout import to_engine
 from mlnet.data.sources.reading import DatastoreResponses, Rows, response_column
 from mlnet.data.sources.targets import ClassTargets, ResponseTargets
-from mlnet.errors import DataError, NotSupportedError, message
+from mlnet.errors import DataError, message
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Size
 from mlnet.options import describe
-from mlnet.training.caller import caller
 from mlnet.training.net_losses import NetLoss
 from mlnet.training.targets import ClassesTargets, class_targets, response_targets
 
@@ -66,10 +65,6 @@ class SeveralTargets:
     def batch(self, index: Index, dtype: type = np.float32) -> tuple[np.ndarray, ...]:
         """Return the targets of each output."""
         return tuple(part.batch(index, dtype) for part in self.parts)
-
-    def repeated(self, counts: np.ndarray) -> SeveralTargets:
-        """Refuse: sequences of networks of several outputs are not split."""
-        raise NotSupportedError(f"{caller()}: SequenceLength: a number is not supported for several outputs.")
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from mlnet.data.sources.inputs import Inputs
-from mlnet.data.sources.sequences import SequenceClassTargets, SequencePredictors, SequenceResponseTargets
+from mlnet.data.sources.sequences import SequenceClassTargets, SequenceResponseTargets
 from mlnet.engines.program import Key, StepPlan
-from mlnet.errors import DataError
+from mlnet.network.pieces import Piece, Pieces
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import states_behind
 from mlnet.training.caller import caller
+from mlnet.training.net_targets import SeveralTargets
 from mlnet.training.validation import DataSet
-
-
-class Piece(NamedTuple):
-    """Pieces that make one mini-batch: their numbers, and which rows of the piece before they go on from."""
-
-    numbers: np.ndarray
-    rows: np.ndarray | None
 
 
 class SplitData:
@@ -28,6 +21,7 @@ class SplitData:
 
     The pieces of a mini-batch are mini-batches of their own, one after the other. Recurrent layers go on from the
     states behind the piece before (truncated backpropagation through time, Werbos, 1990; Williams and Peng, 1990).
+    Targets of whole sequences are those of each of their pieces.
 
     Parameters
     ----------
@@ -43,34 +37,19 @@ class SplitData:
     """
 
     def __init__(self, data: DataSet, length: int, where: str = "") -> None:
-        where = where or f"{caller()}: SequenceLength"
-        predictors = data.predictors
-        parts = predictors.parts if isinstance(predictors, Inputs) else (predictors,)
-        if predictors.steps is None:
-            raise DataError(f"{where}: a number needs sequences, but the network takes none. Leave it out.")
-        lengths = predictors.steps.lengths
-        for part in parts:
-            if not isinstance(part, SequencePredictors) or not np.array_equal(part.steps.lengths, lengths):
-                raise DataError(f"{where}: a number needs inputs that are all sequences of the same lengths.")
-        self._counts = -(-lengths // length)
-        self._first = np.concatenate([[0], np.cumsum(self._counts)[:-1]])
-        split = [part.split(length) for part in parts if isinstance(part, SequencePredictors)]
-        targets: Any = data.targets
+        self._pieces = Pieces(data.predictors, length, where or f"{caller()}: SequenceLength")
+        self.data = DataSet(self._pieces.predictors, self._targets(data.targets, length))
+
+    def _targets(self, targets: Any, length: int) -> Any:
+        if isinstance(targets, SeveralTargets):
+            return SeveralTargets([self._targets(part, length) for part in targets.parts])
         if isinstance(targets, (SequenceClassTargets, SequenceResponseTargets)):
-            targets = targets.split(length, split[0].steps)
-        else:
-            targets = targets.repeated(self._counts)
-        self.data = DataSet(Inputs(split, [""] * len(split), where) if len(split) > 1 else split[0], targets)
+            return targets.split(length, self._pieces.steps)
+        return targets.repeated(self._pieces.counts)
 
     def pieces(self, observations: np.ndarray) -> list[Piece]:
         """Return the pieces of a mini-batch of observations, in the order of time."""
-        result = []
-        counts, first = self._counts[observations], self._first[observations]
-        for number in range(int(counts.max(initial=0))):
-            here = counts > number
-            before = counts > number - 1
-            result.append(Piece(first[here] + number, np.flatnonzero(here[before]) if number else None))
-        return result
+        return self._pieces.of(observations)
 
 
 class CarriedStates:

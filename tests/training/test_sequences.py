@@ -5,7 +5,6 @@ import pytest
 
 from mlnet import (
     DataError,
-    NotSupportedError,
     batchNormalizationLayer,
     categorical,
     classificationLayer,
@@ -132,8 +131,8 @@ def test_predictions_of_the_shortest_length():
         cut = net.predict(x, "SequenceLength", "shortest", "SequencePaddingDirection", direction, "MiniBatchSize", 3)
         assert [each.shape[1] for each in cut] == [2, 2, 2, 4]  # the last mini-batch has one sequence
         np.testing.assert_allclose(cut[2], whole[2][:, kept], rtol=1e-5)
-    with pytest.raises(NotSupportedError, match="predict: not supported yet: SequenceLength=3"):
-        net.predict(x, SequenceLength=3)
+    pieces = net.predict(x, SequenceLength=3)
+    assert [each.shape for each in pieces] == [each.shape for each in whole]
 
 
 @pytest.mark.parametrize(
