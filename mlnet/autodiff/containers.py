@@ -33,6 +33,10 @@ class NestedNetwork(ArrayContainer):
         """Return (layer name, parameter name) of each state."""
 
     @abstractmethod
+    def state_value(self, key: tuple[str, str]) -> dlarray:
+        """Return a state."""
+
+    @abstractmethod
     def learnable_value(self, key: tuple[str, str]) -> dlarray:
         """Return a learnable."""
 
@@ -43,6 +47,14 @@ class NestedNetwork(ArrayContainer):
     @abstractmethod
     def with_learnables(self, function: Callable[[tuple[str, str], dlarray], dlarray]) -> Any:
         """Return a copy with ``function`` applied to the key and value of each learnable."""
+
+    @abstractmethod
+    def with_states(self, function: Callable[[tuple[str, str], dlarray], dlarray]) -> Any:
+        """Return a copy with ``function`` applied to the key and value of each state."""
+
+    @abstractmethod
+    def with_state_table(self, table: Any) -> Any:
+        """Return a copy with the states of a table like its State."""
 
 
 def mapped(value: Any, function: Callable[[dlarray], Any]) -> Any:

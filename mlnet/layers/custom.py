@@ -64,8 +64,9 @@ class Layer(base.Layer, metaclass=_Constructed):
     Learnable parameters and states line up with the first input from their first dimension on, as in MATLAB: a
     parameter of size 1 x 1 x C is one number for each channel of images, C x 1 for each feature.
 
-    A learnable parameter may be a `dlnetwork` without states, whose parameters are then named 'Network/layer/Weights':
-    predict of a layer that is `Formattable` calls ``self.Network.predict(X)``.
+    A learnable parameter may be a `dlnetwork`, whose parameters are then named 'Network/layer/Weights': predict of a
+    layer that is `Formattable` calls ``self.Network.predict(X)``. For a network with states forward calls
+    ``Z, state = self.Network.forward(X, nargout=2)`` and returns ``Z, state``, or sets ``self.Network.State = state``.
 
     Methods that a subclass may have:
 
@@ -226,13 +227,28 @@ class Layer(base.Layer, metaclass=_Constructed):
                 value = nested.get((name, key), old)
                 return value if isinstance(value, dlarray) else wrap(np.array(value))
 
-            twin._values[name] = twin._values[name].with_learnables(changed)
+            twin._values[name] = twin._values[name].with_learnables(changed).with_states(changed)
         return twin
 
     @property
     def states(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Names of the states, in the order of their declaration."""
-        return tuple(name for name, kind in self._declared.items() if isinstance(kind, State))
+        """Names of the states, in the order of their declaration; those of a network as 'Network/layer/name'."""
+        found: list[str] = []
+        for name, kind in self._declared.items():
+            value = self._values.get(name)
+            if isinstance(value, NestedNetwork):
+                found += [f"{name}/{layer}/{state}" for layer, state in value.state_keys()]
+            elif isinstance(kind, State):
+                found.append(name)
+        return tuple(found)
+
+    def state_owners(self) -> list[str]:
+        """Return the names of the states, and of networks with states, in the order of their declaration."""
+        return list(dict.fromkeys(name.split("/")[0] for name in self.states))
+
+    def _states(self) -> list[str]:
+        """Return the names of the states that are declared as such."""
+        return [name for name, kind in self._declared.items() if isinstance(kind, State)]
 
     @property
     def is_formattable(self) -> bool:
@@ -291,7 +307,7 @@ class Layer(base.Layer, metaclass=_Constructed):
             )
 
     def _assign_while_computing(self, name: str, value: Any, doing: str) -> None:
-        if name not in self.states:
+        if name not in self._states():
             fix = f"Declare it as a state in the class ({name} = State()), or keep it in a variable."
             raise DataError(
                 message(f"{self.where()}: {doing}", "to leave the layer as it is", f"self.{name} = ...", fix)
@@ -305,7 +321,8 @@ class Layer(base.Layer, metaclass=_Constructed):
             return values[name]
         network, key = self._place(name)
         if key is not None and isinstance(values.get(network), NestedNetwork):
-            return values[network].learnable_value(key)._data
+            inner = values[network]
+            return (inner.state_value if key in inner.state_keys() else inner.learnable_value)(key)._data
         if name.startswith("__"):
             raise AttributeError(name)
         return super().__getattr__(name)
@@ -344,7 +361,7 @@ class Layer(base.Layer, metaclass=_Constructed):
         if self.has("initialize"):
             twin = self._called("initialize", *map(layout_of, sizes))
         names = list(self._declared)
-        if self.has("resetState") and any(not twin._values[name].size for name in self.states):
+        if self.has("resetState") and any(not is_set(twin._values[name]) for name in self._states()):
             twin = twin._called("resetState")
         twin._values.update({name: self._values[name] for name in names if is_set(self._values[name])})
         missing = [name for name in names if not is_set(twin._values[name])]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlnet.autodiff.array import dlarray, wrap
+from mlnet.autodiff.containers import NestedNetwork
 from mlnet.autodiff.differentiate import Pullback, vjp
 from mlnet.errors import DataError, MlnetError, message
 from mlnet.layers.base import Size, SizeError, without_ones
@@ -131,11 +132,12 @@ class LayerCall:
             raise RaisedError(self, self.method, error) from error
         self._check_unchanged(before, live)
         found = list(result) if isinstance(result, (tuple, list)) else [result]
-        count, names = len(live.outputs), list(live.states)
+        count, names = len(live.outputs), live.state_owners()
         states = {name: live._values[name] for name in live.__dict__["_changed"]}
         rest = found[count:]
         if names and not states and len(rest) >= len(names):
             states, rest = dict(zip(names, rest, strict=False)), rest[len(names) :]
+        states = self._all_states(live, states)
         if len(found) < count or len(rest) > (self.method == "forward"):
             needed = f"that returns {count} output{'s' * (count > 1)} (NumOutputs)"
             needed += f", then the states {', '.join(names)} if they change" if names else ""
@@ -147,6 +149,24 @@ class LayerCall:
         shapes = {name: value.shape for name, value in zip(self._names, parameters, strict=True)}
         kept = {name: self._state(name, each, shapes[name]) for name, each in states.items()}
         return outputs, kept, rest[0] if rest else None
+
+    def _all_states(self, live: Layer, changed: dict[str, Any]) -> dict[str, Any]:
+        """Return the new states by name, with those of a network by the names of its layers."""
+        found: dict[str, Any] = {}
+        for name in live.state_owners():
+            network = live._values[name]
+            if not isinstance(network, NestedNetwork):
+                found.update({name: changed[name]} if name in changed else {})
+                continue
+            if name in changed:
+                try:
+                    network = network.with_state_table(changed[name])
+                except MlnetError as error:
+                    needed = f"that returns the state of {name}, as {name}.forward(X, nargout=2) does"
+                    raise WrongMethodError(self, self.method, needed, describe(changed[name])) from error
+            for key in network.state_keys():
+                found["/".join((name, *key))] = network.state_value(key)
+        return found
 
     def _watched(self, inputs: Sequence[Any], live: Layer) -> list[tuple[str, str, dlarray, np.ndarray]]:
         """Return the dlarrays that the method is given, with how messages name them, and their data."""
@@ -160,7 +180,7 @@ class LayerCall:
         for what, name, array, data in before:
             if array._data is data:
                 continue
-            if name in live.states:
+            if name in live.state_owners():
                 live.__dict__["_changed"].add(name)
                 continue
             fix = f"Change a copy: Z = {f'self.{name}' if name else 'X'}.copy(), then Z[...] = ..."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mlnet.autodiff.array import dlarray
 from mlnet.autodiff.containers import NestedNetwork
 from mlnet.options import Derived, Group, Option, Table
-from mlnet.rules import EMPTY, Refused, Rule, anything, array, either, empty, integer, number, text, texts
+from mlnet.rules import EMPTY, Rule, anything, array, either, empty, integer, number, text, texts
 
 if TYPE_CHECKING:
     from mlnet.layers.custom import Layer
@@ -19,8 +19,6 @@ METHODS = ("predict", "forward", "backward", "initialize", "resetState", "forwar
 def _parameter(value: Any) -> Any:
     """Return a parameter as it is kept: numbers as matrices, vectors as columns; networks as they are."""
     if isinstance(value, NestedNetwork):
-        if value.state_keys():
-            raise Refused
         return value
     found = array().convert(value._data if isinstance(value, dlarray) else value)
     if found.ndim < 2:
@@ -29,7 +27,7 @@ def _parameter(value: Any) -> Any:
     return found
 
 
-_NEEDED = f"{array().needed}, or a dlnetwork without states"
+_NEEDED = f"{array().needed}, or a dlnetwork"
 _ARRAY = Rule(_NEEDED, _parameter, array().bad)
 
 

@@ -189,6 +189,18 @@ class dlnetwork(NestedNetwork, Shown):
         net._learnables = {key: function(key, value) for key, value in self._learnables.items()}
         return net
 
+    def with_states(self, function: Callable[[Key, dlarray], dlarray]) -> dlnetwork:
+        """Return a copy with ``function`` applied to the key and value of each state."""
+        net = self._copy()
+        net._states = {key: function(key, value) for key, value in self._states.items()}
+        return net
+
+    def with_state_table(self, table: Any) -> dlnetwork:
+        """Return a copy with the states of a table like its State."""
+        net = self._copy()
+        net.State = table
+        return net
+
     def learnable_keys(self) -> list[Key]:
         """Return (layer name, parameter name) of each learnable."""
         return list(self._learnables)
@@ -200,6 +212,10 @@ class dlnetwork(NestedNetwork, Shown):
     def learnable_value(self, key: Key) -> dlarray:
         """Return a learnable."""
         return self._learnables[key]
+
+    def state_value(self, key: Key) -> dlarray:
+        """Return a state."""
+        return self._states[key]
 
     def factors_of(self, key: Key) -> list[tuple[float, float]]:
         """Return (learning-rate factor, L2 factor) for each block of rows of a learnable."""

@@ -27,6 +27,7 @@ from mlnet.network.trained import TrainedNetwork
 from mlnet.options import describe
 from mlnet.randomness import spawn_generators
 from mlnet.rules import is_empty
+from mlnet.storage.networks import custom_classes
 from mlnet.training.caller import called
 from mlnet.training.checkpoints import Checkpoints, Found, find_checkpoint
 from mlnet.training.full_batch.trainer import FullBatchTrainer
@@ -47,7 +48,7 @@ from mlnet.training.validation import DataSet
 _WHERE = "trainnet"
 
 
-def trainnet(*args: Any, nargout: int = 1) -> Any:
+def trainnet(*args: Any, nargout: int = 1, Layers: Any = ()) -> Any:  # noqa: N803
     """Train a network without output layers for a loss, and return it; what is given does not change.
 
     ``net = trainnet(X, T, layers, lossFcn, options)``, or ``net, info = trainnet(..., nargout=2)``. Data may also be
@@ -75,6 +76,8 @@ def trainnet(*args: Any, nargout: int = 1) -> Any:
         zeros at their end.
     options : result of `trainingOptions`
     nargout : 1 or 2, default 1
+    Layers : list of classes, optional
+        The classes of the custom layers in a checkpoint.
 
     Returns
     -------
@@ -130,16 +133,24 @@ def trainnet(*args: Any, nargout: int = 1) -> Any:
         raise OptionError(f"{_WHERE}: nargout needs to be 1 or 2, but is {nargout!r}.")
     with called(_WHERE):
         X, T, layers, given, options = _arguments(args)  # noqa: N806
-        net, info = _trained(X, T, layers, net_loss(given, _WHERE), options)
+        with custom_classes(Layers, f"{_WHERE}: Layers"):
+            found = find_checkpoint(layers) if isinstance(layers, (str, os.PathLike)) else None
+        if found is None and Layers != ():
+            raise OptionError(f"{_WHERE}: Layers are the classes of custom layers in a checkpoint. Leave them out.")
+        net, info = _trained(X, T, layers, net_loss(given, _WHERE), options, found)
     return net if nargout == 1 else (net, info)
 
 
-def _trained(X: Any, T: Any, layers: Any, loss: NetLoss, options: TrainingOptions) -> tuple[dlnetwork, TrainingInfo]:  # noqa: N803
+def _trained(
+    X: Any,  # noqa: N803
+    T: Any,  # noqa: N803
+    layers: Any,
+    loss: NetLoss,
+    options: TrainingOptions,
+    found: Found | None,
+) -> tuple[dlnetwork, TrainingInfo]:
     check_supported(options)
-    found = None
-    if isinstance(layers, (str, os.PathLike)):
-        found = find_checkpoint(layers)
-        layers = found.net
+    layers = layers if found is None else found.net
     if isinstance(X, MiniBatchQueue):
         options = options if options.is_full_batch else options.replaced(MiniBatchSize=X.MiniBatchSize)
         X = QueueDatastore(X)  # noqa: N806

@@ -146,7 +146,7 @@ def _remembering(self, X):
 PLANTED = {
     "wrong gradient": ({"backward": _wrong_gradient}, {"gradients"}),
     "wrong gradient of a parameter": ({"backward": _wrong_parameter}, {"gradients"}),
-    "type of the output": ({"predict": lambda self, X: X * np.ones((4, 1))}, {"types"}),
+    "type of the output": ({"predict": lambda self, X: X.astype(float)}, {"types"}),
     "type of the gradient": ({"backward": _double_gradient}, {"types"}),
     "memory of calls": ({"predict": _remembering}, {"repeated runs", "memory order", "modes"}),
     "observations": ({"predict": lambda self, X: X - np.mean(X, axis=3, keepdims=True)}, {"observations"}),
