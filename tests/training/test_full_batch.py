@@ -29,7 +29,7 @@ from mlnet import (
 )
 from mlnet.training.full_batch.lbfgs import CURVATURE, LBFGS, SUFFICIENT, Point, line_search
 from mlnet.training.full_batch.table import FullBatchTable
-from mlnet.training.full_batch.trainer import trainer as full_batch
+from mlnet.training.full_batch import trainer as full_batch
 from mlnet.training.progress import Progress
 
 GENERATOR = np.random.default_rng(0)
