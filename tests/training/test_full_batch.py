@@ -27,9 +27,9 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
+from mlnet.training.full_batch import trainer as full_batch
 from mlnet.training.full_batch.lbfgs import CURVATURE, LBFGS, SUFFICIENT, Point, line_search
 from mlnet.training.full_batch.table import FullBatchTable
-from mlnet.training.full_batch import trainer as full_batch
 from mlnet.training.progress import Progress
 
 GENERATOR = np.random.default_rng(0)

@@ -29,9 +29,9 @@ from mlnet.network.resolve import Resolved
 from mlnet.randomness import Generators
 from mlnet.training.caller import caller
 from mlnet.training.checkpoints import Checkpoint
+from mlnet.training.full_batch import snapshot as full_batch_snapshot
 from mlnet.training.full_batch.lbfgs import LBFGS, Point
 from mlnet.training.full_batch.levenberg_marquardt import LevenbergMarquardt
-from mlnet.training.full_batch import snapshot as full_batch_snapshot
 from mlnet.training.interruption import Interruption
 from mlnet.training.judging import CRITERION, Best, Judge
 from mlnet.training.loading import Loader
