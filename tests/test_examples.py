@@ -26,6 +26,7 @@ ARGUMENTS = {
     "digits_gan": ["--images", "2560", "--epochs", "4"],
     "digits_vae": ["--images", "2560", "--epochs", "6"],
     "sequence_loop": ["--sequences", "800", "--epochs", "6"],
+    "trainnet_two_outputs": ["--epochs", "4", "--images", "1280"],
     "two_outputs": ["--epochs", "4", "--images", "1280"],
 }
 """Short forms of the examples that take long."""
@@ -122,8 +123,9 @@ def test_sequence_loop_tells_waves_apart():
     assert float(run("sequence_loop")[-1].split()[-1].rstrip("%")) > 70
 
 
-def test_two_outputs_learns_both():
-    accuracy, degrees = (float(part) for part in re.findall(r"\d+\.\d\d", run("two_outputs")[-1]))
+@pytest.mark.parametrize("name", ["two_outputs", "trainnet_two_outputs"])
+def test_networks_of_two_outputs_learn_both(name):
+    accuracy, degrees = (float(part) for part in re.findall(r"\d+\.\d\d", run(name)[-1]))
     assert accuracy > 50 and degrees < 30
 
 
