@@ -42,7 +42,7 @@ def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarr
     Returns
     -------
     dlarray
-        In the format of X; a first derivative.
+        In the format of X; derivatives of any order.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
     Returns
     -------
     dlarray
-        In the format of X; a first derivative.
+        In the format of X; derivatives of any order.
 
     Raises
     ------

@@ -6,22 +6,20 @@ Where derivatives are to be differentiated again, the operation is computed once
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mlnet.autodiff import formats
-from mlnet.autodiff.array import apply, dlarray
+from mlnet.autodiff.array import apply, dlarray, wrap
 from mlnet.autodiff.differentiate import traced_gradients
 from mlnet.autodiff.tape import JointRule
 from mlnet.engines.base import Workspace
 from mlnet.engines.select import select_engine
 from mlnet.errors import NotSupportedError, message
+from mlnet.functional.definitions import DEFINITIONS
 from mlnet.functional.rows import carved, in_a_row, parts_of
-
-DEFINITIONS: dict[str, Callable[..., Any]] = {}
-"""Operations written with traced functions, by name: ``definition(*arrays, saved=..., **attributes)``."""
 
 
 class Pair:
@@ -71,7 +69,10 @@ class Pair:
             fix = "It has no rule for higher derivatives: leave EnableHigherDerivatives out, or write it with others."
             raise NotSupportedError(message(self._where, needed, "a second derivative", fix))
         found = definition(*arrays, saved=self.saved, **self._attributes)
-        return in_a_row(found) if isinstance(found, tuple) else found
+        if self.outputs:
+            first = found if isinstance(found, tuple) else (found,)
+            return in_a_row([*first, *map(wrap, self.outputs[len(first) :])])
+        return found
 
 
 def call_pair(

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import mlnet
 from mlnet import dlarray, dlfeval, dlgradient
-from mlnet.errors import DataError, MlnetError, NotSupportedError, OptionError
+from mlnet.errors import DataError, MlnetError, OptionError
 
 RNG = np.random.default_rng(0)
 
@@ -316,16 +316,6 @@ def test_crossentropy_of_labels_and_of_impossible_classes():
     y = dlarray([[0.25, 1, 0.5], [0.75, 0, 0.5]], "CB")
     assert mlnet.crossentropy(y, labels).item() == pytest.approx(-np.log([0.75, 1, 0.5]).mean())
     assert np.isfinite(mlnet.crossentropy(y, np.eye(2)[:, [1, 1, 1]]).item())
-
-
-def test_second_derivative_of_a_heavy_operation_names_the_function():
-    def twice(x, w):
-        y = mlnet.dlconv(dlarray(x, "SSCB"), w, 0)
-        first = dlgradient(np.sum(y**2), x, EnableHigherDerivatives=True)
-        return first, dlgradient(np.sum(first), w)
-
-    with pytest.raises(NotSupportedError, match="dlconv: needs to be differentiated once"):
-        dlfeval(twice, dlarray(normal(4, 4, 1, 1)), dlarray(normal(2, 2, 1, 1)))
 
 
 @pytest.mark.parametrize(
