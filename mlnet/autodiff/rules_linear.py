@@ -12,7 +12,8 @@ from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, UFUNCS, apply
 from mlnet.autodiff.rules_reduction import axes_of
 from mlnet.autodiff.tape import Rule
-from mlnet.errors import DataError, NotSupportedError, message
+from mlnet.errors import NotSupportedError, message
+from mlnet.parallel import kernels
 from mlnet.parallel.blas import single_threaded
 from mlnet.parallel.blocks import run, split
 
@@ -28,9 +29,12 @@ def plain_product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     OpenBLAS's own threads take a hundred times as long for products of long narrow matrices while the cores have other
     work. Small products are left to the calling thread, and those of many rows are shared by the threads of `run`.
     """
+    quick = kernels.product(a, b)
+    if quick is not None:
+        return quick
     if not a.ndim == b.ndim == 2 or a.size * b.shape[1] > _SMALL or a.dtype != b.dtype:
         return a @ b
-    if len(a) < _ROWS or a.dtype.kind != "f":
+    if len(a) < _ROWS or a.size * b.shape[1] < _TINY or a.dtype.kind != "f":
         with single_threaded():
             return a @ b
     out = np.empty((len(a), b.shape[1]), a.dtype)
@@ -51,6 +55,8 @@ def product(a: Any, b: Any) -> Any:
 
 _SMALL = 2**25
 """Multiplications, below a millisecond of one core."""
+_TINY = 2**19
+"""Multiplications that take less time than waking another thread."""
 _ROWS = 2**12
 """Rows from which on others help."""
 _MATMUL = Rule(

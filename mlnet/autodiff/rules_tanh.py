@@ -16,6 +16,7 @@ from mlnet.autodiff import formats
 from mlnet.autodiff.array import apply
 from mlnet.autodiff.tape import JointRule
 from mlnet.parallel.blocks import filled
+from mlnet.parallel.kernels import Kernels, suiting
 
 
 def tanh_slope(g: Any, y: Any) -> Any:
@@ -27,7 +28,12 @@ def plain_tanh(x: Any) -> Any:
     """Return the hyperbolic tangent of what is not traced."""
     if type(x) is not np.ndarray or x.dtype.kind != "f":
         return np.tanh(x)
-    return filled(lambda out, x: np.tanh(x, out=out), 1, x)[0]
+    kernels = suiting(x)
+    if kernels is None:
+        return filled(lambda out, x: np.tanh(x, out=out), 1, x)[0]
+    y = np.empty_like(x)
+    kernels.tanh(x, y)
+    return y
 
 
 def _curve(a: Any, b: Any, c: Any) -> Any:
@@ -71,22 +77,49 @@ def _fill_curves(
 
 
 def _plain_slope(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return filled(_fill_slope, 1, g, y)[0]
+    kernels = suiting(g, y)
+    if kernels is None:
+        return filled(_fill_slope, 1, g, y)[0]
+    out = np.empty_like(g)
+    kernels.tanh_slope(g, y, out)
+    return out
 
 
 def _plain_curve(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    return filled(_fill_curve, 1, a, b, c)[0]
+    kernels = suiting(a, b, c)
+    if kernels is None:
+        return filled(_fill_curve, 1, a, b, c)[0]
+    out = np.empty_like(a)
+    kernels.curve(a, b, c, out)
+    return out
+
+
+def _quick_slopes(kernels: Kernels, h: np.ndarray, g: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
+    by_g, by_y = np.empty_like(h), np.empty_like(h)
+    kernels.tanh_slope(h, y, by_g)
+    kernels.curve(h, g, y, by_y)
+    return [by_g, by_y]
+
+
+def _quick_curves(kernels: Kernels, h: np.ndarray, a: np.ndarray, b: np.ndarray, c: np.ndarray) -> list[np.ndarray]:
+    by_a, by_b, by_c = np.empty_like(h), np.empty_like(h), np.empty_like(h)
+    kernels.curve(h, b, c, by_a)
+    kernels.curve(h, a, c, by_b)
+    kernels.curve(h, a, b, by_c)
+    return [by_a, by_b, by_c]
 
 
 def _slope_gradients(wanted: Sequence[bool], h: Any, z: Any, g: Any, y: Any) -> Sequence[Any]:
     if all(wanted) and _are_plain(h, g, y):
-        return filled(_fill_slopes, 2, h, g, y)
+        kernels = suiting(h, g, y)
+        return filled(_fill_slopes, 2, h, g, y) if kernels is None else _quick_slopes(kernels, h, g, y)
     return tanh_slope(h, y) if wanted[0] else None, _curve(h, g, y) if wanted[1] else None
 
 
 def _curve_gradients(wanted: Sequence[bool], h: Any, z: Any, a: Any, b: Any, c: Any) -> Sequence[Any]:
     if all(wanted) and _are_plain(h, a, b, c):
-        return filled(_fill_curves, 3, h, a, b, c)
+        kernels = suiting(h, a, b, c)
+        return filled(_fill_curves, 3, h, a, b, c) if kernels is None else _quick_curves(kernels, h, a, b, c)
     others = ((b, c), (a, c), (a, b))
     return [_curve(h, *each) if wish else None for wish, each in zip(wanted, others, strict=True)]
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.parallel.kernels import suiting
+
 Labels = Callable[[list[str], list[int], dict[str, Any]], str]
 """Labels of a result, from the labels and numbers of dimensions of the inputs and the options; '' for none."""
 
@@ -163,8 +165,9 @@ def gradients(
         if node not in needed and any(parent in needed for parent in node.parents()):
             needed.add(node)
     found: dict[Node, Any] = {}
+    own: set[Node] = set()
     for node, seed in outputs:
-        _add(found, node, seed)
+        _add(found, own, node, seed)
     value_of: Callable[[Node], Any] = wrap or (lambda node: node.value)
     for node in reversed(order):
         if node.rule is None or node not in needed or node not in found:
@@ -176,12 +179,30 @@ def gradients(
         parts = node.rule.gradients(wishes, gradient, y, *arrays, **node.options)
         for parent, wish, part in zip(node.inputs, wishes, parts, strict=True):
             if wish and part is not None:
-                _add(found, parent, _fitted(part, parent.value))
+                _add(found, own, parent, _fitted(part, parent.value))
     return found
 
 
-def _add(found: dict[Node, Any], node: Node, gradient: Any) -> None:
-    found[node] = found[node] + gradient if node in found else gradient
+def _add(found: dict[Node, Any], own: set[Node], node: Node, gradient: Any) -> None:
+    """Add to the gradient of a node; what is in ``own`` are sums that nobody else has, into which is added."""
+    before = found.get(node)
+    if before is None:
+        found[node] = gradient
+    elif type(before) is np.ndarray and type(gradient) is np.ndarray:
+        found[node] = _sum(before, gradient, node in own)
+        own.add(node)
+    else:
+        found[node] = before + gradient
+
+
+def _sum(a: np.ndarray, b: np.ndarray, into: bool) -> np.ndarray:
+    """Return ``a + b``, in the place of a if ``into``."""
+    kernels = suiting(a, b)
+    if kernels is None:
+        return np.add(a, b, out=a) if into else a + b
+    out = a if into else np.empty_like(a)
+    kernels.add(a, b, out)
+    return out
 
 
 def _fitted(gradient: Any, value: np.ndarray) -> Any:

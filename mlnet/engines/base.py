@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mlnet.errors import NotSupportedError
+from mlnet.parallel.kernels import Kernels
 
 if TYPE_CHECKING:
     from mlnet.engines.program import Program, StepPlan
@@ -128,6 +129,8 @@ class Engine(ABC):
     """A way of computing: a name, a table of operations and a table of losses."""
 
     name: str
+    kernels: Kernels | None = None
+    """Arithmetic that is faster than NumPy's."""
 
     @property
     def description(self) -> str:

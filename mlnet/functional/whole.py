@@ -24,6 +24,7 @@ from mlnet.engines.select import select_engine
 from mlnet.functional import traced
 from mlnet.functional.programs import Lengths, TracedRun
 from mlnet.functional.rows import carved, in_a_row, parts_of
+from mlnet.parallel import kernels
 from mlnet.randomness import spawn_generators
 
 _MOST_KEPT = 4
@@ -120,6 +121,7 @@ def run_program(
     plans: Plans, data: Sequence[dlarray], lengths: Sequence[Lengths], parameters: Mapping[Key, dlarray]
 ) -> AnyRun:
     """Run a program on traced arrays: as a whole where a plan suits, operation by operation otherwise."""
+    kernels.offer(select_engine().kernels)
     generator = spawn_generators().dropout if plans.is_random else np.random.default_rng(0)
     if plans.suit([*data, *[parameters[key] for key in plans.keys]], lengths):
         return WholeRun(plans, data, parameters, generator)

@@ -10,6 +10,7 @@ import numpy as np
 from mlnet.engines.base import Engine, Loss, Operation, Predictor
 from mlnet.engines.onednn import folding, fusion
 from mlnet.engines.onednn.compiled import lacking
+from mlnet.engines.onednn.kernels import OneDnnKernels
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.onednn.recurrent import Recurrent
@@ -34,6 +35,7 @@ class OneDnnEngine(Engine):
     def __init__(self, library: Library, fallback: Engine, precision: str = "single") -> None:
         self.library, self._fallback, self._precision = library, fallback, precision
         recurrent = Recurrent(library, fallback.operations).operations
+        self.kernels = OneDnnKernels(library)
         self._operations = {**_with_merged(fallback.operations), **recurrent}
 
     @property

@@ -71,6 +71,7 @@ _PROTOTYPES = {
     "post_ops_create": "o",
     "post_ops_append_eltwise": "piff",
     "post_ops_append_sum": "pfii",
+    "post_ops_append_binary": "pip",
     "post_ops_destroy": "p",
     "primitive_attr_create": "o",
     "primitive_attr_set_scratchpad_mode": "pi",

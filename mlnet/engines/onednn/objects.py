@@ -204,7 +204,8 @@ class PrimitiveDescription:
 class Attributes:
     """Attributes of a primitive: the scratchpad is given, and ``followers`` are computed on the result.
 
-    They are algorithms of eltwise primitives with two constants, and ADDED for a sum with what was in its place.
+    They are algorithms of eltwise primitives with two constants, ADDED for a sum with what was in its place, and
+    algorithms of binary primitives with the description of the other factor or term.
     """
 
     __slots__ = ("_handle", "_operations")
@@ -212,7 +213,7 @@ class Attributes:
     ADDED = (0, 0.0, 0.0)
     RECTIFIED = (c.ELTWISE_RELU, 0.0, 0.0)
 
-    def __init__(self, library: Library, followers: Sequence[tuple[int, float, float]] = ()) -> None:
+    def __init__(self, library: Library, followers: Sequence[tuple[Any, ...]] = ()) -> None:
         self._handle = Handle(library, library.new("primitive_attr_create"), "primitive_attr_destroy")
         library.call("primitive_attr_set_scratchpad_mode", self.handle, c.SCRATCHPAD_USER)
         if followers:
@@ -220,6 +221,8 @@ class Attributes:
             for follower in followers:
                 if follower == self.ADDED:
                     library.call("post_ops_append_sum", operations.handle, 1.0, 0, c.UNDEFINED)
+                elif len(follower) == 2:
+                    library.call("post_ops_append_binary", operations.handle, follower[0], follower[1].handle)
                 else:
                     library.call("post_ops_append_eltwise", operations.handle, *follower)
             library.call("primitive_attr_set_post_ops", self.handle, operations.handle)
