@@ -12,7 +12,7 @@ from mlnet.autodiff import formats
 from mlnet.autodiff.array import FUNCTIONS, UFUNCS, apply
 from mlnet.autodiff.rules_reduction import axes_of
 from mlnet.autodiff.tape import Rule
-from mlnet.errors import NotSupportedError, message
+from mlnet.errors import DataError, NotSupportedError, message
 from mlnet.parallel import kernels
 from mlnet.parallel.blas import single_threaded
 from mlnet.parallel.blocks import run, split
