@@ -8,7 +8,7 @@ import builtins as _builtins
 import importlib as _importlib
 from typing import Any as _Any
 
-from mlnet.errors import nearest as _nearest
+from mlnet.errors import suggestion as _suggestion
 from mlnet.options import Renderer as _Renderer
 from mlnet.storage.kinds import Kinds as _Kinds
 from mlnet.training.board import Board as _Board
@@ -180,8 +180,8 @@ def __getattr__(name: str) -> _Any:
     if name in _ON_REQUEST:
         return getattr(_importlib.import_module(f"mlnet.{_ON_REQUEST[name]}"), name)
     if name not in _MODULE_OF:
-        hint = "" if name.startswith("_") else _nearest(name, __dir__())
-        raise AttributeError(f"module 'mlnet' has no attribute '{name}'.{hint}")
+        hint = "" if name.startswith("_") else _suggestion(name, __dir__()) or "dir(mlnet) lists all names."
+        raise AttributeError(f"module 'mlnet' has no attribute '{name}'. {hint}".rstrip())
     value = getattr(_importlib.import_module(f"mlnet.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value
