@@ -16,6 +16,7 @@ from mlnet.functional.options import (
     as_given,
     options_class,
     positional,
+    takes_pairs,
     with_format,
 )
 from mlnet.functional.pairs import call_pair
@@ -107,6 +108,7 @@ def batchnorm(X: Any, offset: Any, scale: Any, *args: Any, nargout: int = 1, **o
     return result, *map(wrap, found)
 
 
+@takes_pairs
 def layernorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each observation normalized over channels and positions, then scaled and shifted for each channel.
 
@@ -136,6 +138,7 @@ def layernorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **option
     return _normalized("layernorm", X, offset, scale, DataFormat, layerNormalizationLayer, (), options)
 
 
+@takes_pairs
 def groupnorm(X: Any, numGroups: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each observation normalized over groups of channels, then scaled and shifted for each channel.
 
@@ -165,6 +168,7 @@ def groupnorm(X: Any, numGroups: Any, offset: Any, scale: Any, *, DataFormat: st
     return _normalized("groupnorm", X, offset, scale, DataFormat, groupNormalizationLayer, (numGroups,), options)
 
 
+@takes_pairs
 def instancenorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each channel of each observation normalized over its positions, then scaled and shifted.
 
@@ -193,6 +197,7 @@ def instancenorm(X: Any, offset: Any, scale: Any, *, DataFormat: str = "", **opt
     return _normalized("instancenorm", X, offset, scale, DataFormat, instanceNormalizationLayer, (), options)
 
 
+@takes_pairs
 def crosschannelnorm(X: Any, windowSize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return each element divided by a power of the squares in the channels around it.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -15,6 +17,8 @@ from mlnet.functional.pairs import as_type, call_pair, common_type
 from mlnet.layers.base import Call, Layer, Size, SizeError
 from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import Refused, Rule
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_FORMAT = Option(
     "DataFormat",
@@ -72,6 +76,25 @@ def as_given(result: dlarray, fmt: str) -> dlarray:
         return result
     kept = "".join(label for label in fmt.upper() if label in result.dims())
     return stripdims(result, kept)
+
+
+def takes_pairs(function: F) -> F:
+    """Let a function take its options as pairs of name and value too: ``maxpool(X, 2, 'Stride', 2)``."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(function).parameters
+    count = sum(each.kind in kinds for each in parameters.values())
+    own = {name.lower(): name for name, each in parameters.items() if each.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    @functools.wraps(function)
+    def called(*args: Any, **options: Any) -> Any:
+        pairs = args[count:]
+        if len(pairs) % 2 or not all(isinstance(name, str) for name in pairs[::2]):
+            needed, came = "pairs of name and value as options", ", ".join(map(describe, pairs))
+            raise OptionError(message(function.__name__, needed, came))
+        named = [*zip(pairs[::2], pairs[1::2], strict=True), *options.items()]
+        return function(*args[:count], **{own.get(name.lower(), name): value for name, value in named})
+
+    return cast("F", called)
 
 
 def positional(args: Sequence[Any]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

@@ -7,7 +7,7 @@ from typing import Any
 from mlnet.autodiff.array import dlarray
 from mlnet.errors import DataError, OptionError, message
 from mlnet.functional.batches import entering
-from mlnet.functional.options import LayerFunction, array_of, as_given, options_class, with_format
+from mlnet.functional.options import LayerFunction, array_of, as_given, options_class, takes_pairs, with_format
 from mlnet.functional.pairs import call_pair
 from mlnet.layers.base import Size
 from mlnet.layers.pooling import (
@@ -42,6 +42,7 @@ _GLOBAL = {
 }
 
 
+@takes_pairs
 def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **options: Any) -> Any:
     """Return the largest element of each window.
 
@@ -86,6 +87,7 @@ def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **
     return _pooled("maxpool", data, poolsize, DataFormat, options)
 
 
+@takes_pairs
 def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
     """Return the mean of each window.
 

@@ -23,6 +23,7 @@ from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, layerGraph
 from mlnet.network.nested import outline_of, unfolded
 from mlnet.network.open_ends import EndLayer, OpenEnds, open_ends
+from mlnet.network.plain_inputs import Forms
 from mlnet.network.resolve import Resolved, resolve
 from mlnet.network.run import STATE_FIELDS
 from mlnet.network.traces import check_traces
@@ -40,7 +41,14 @@ class _Options(Declared):
 
 class _RunOptions(Declared):
     constructor_name = "forward"
-    table = Table(Option("Outputs", [], either(texts(), text()), "The layers whose outputs are wanted."))
+    table = Table(
+        Option("Outputs", [], either(texts(), text()), "The layers whose outputs are wanted."),
+        Option("InputDataFormats", "auto", either(text(), texts()), "The formats of data without labels."),
+    )
+
+
+class _PredictOptions(_RunOptions):
+    constructor_name = "predict"
 
 
 class dlnetwork(NestedNetwork, Shown):
@@ -383,7 +391,9 @@ class dlnetwork(NestedNetwork, Shown):
         network = self._resolved(where)
         nargout = options.pop("nargout", None)
         count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
-        wanted = _RunOptions(*X[count:], **options).Outputs
+        chosen = (_RunOptions if training else _PredictOptions)(*X[count:], **options)
+        forms = Forms(chosen.InputDataFormats, [layer.size() for layer in network.input_layers], where)
+        wanted = chosen.Outputs
         names = [wanted] if isinstance(wanted, str) else list(wanted)
         ends = tuple(self._source(name, where) for name in names)
         key = (ends, training)
@@ -391,7 +401,7 @@ class dlnetwork(NestedNetwork, Shown):
         if key not in self._programs:
             outputs = ends or [Source(index) for index in network.output_indices]
             self._programs[key] = Plans(layer_program(network, outputs, training=training))
-        batches = self._batches(where, X[:count])
+        batches = self._batches(where, X[:count], forms)
         parameters = dict(self._learnables)
         custom = {(each.Name, name) for each in network.layers if isinstance(each, CustomLayer) for name in each.states}
         for (layer, name), value in self._states.items():
@@ -403,7 +413,7 @@ class dlnetwork(NestedNetwork, Shown):
         sources = ends or tuple(Source(index) for index in network.output_indices)
         sizes = [put_out_size(network, source) for source in sources]
         results: list[Any] = [
-            batches[0].leaving(value, size, lengths)
+            forms.leaving(batches[0].leaving(value, size, lengths))
             for (value, lengths), size in zip(run.outputs(), sizes, strict=True)
         ]
         nargout = len(results) if nargout is None else nargout
@@ -422,7 +432,7 @@ class dlnetwork(NestedNetwork, Shown):
         check_traces(network, training=training)
         self._checked.add(training)
 
-    def _batches(self, where: str, X: Sequence[Any]) -> list[Batch]:
+    def _batches(self, where: str, X: Sequence[Any], forms: Forms) -> list[Batch]:
         names, network = self.InputNames, self._resolved(where)
         if len(X) != len(names):
             needed = f"one array for each of the inputs {', '.join(names)}"
@@ -433,12 +443,12 @@ class dlnetwork(NestedNetwork, Shown):
             check_statistics(layer)
         return [
             batch_of(
-                normalized(each, layer, f"{where}: {name}"),
+                normalized(forms.entering(number, each, f"{where}: {name}"), layer, f"{where}: {name}"),
                 layer.size(),
                 f"{where}: {name}",
                 kinds[0] if kinds else None,
             )
-            for each, layer, name in zip(X, layers, names, strict=True)
+            for number, (each, layer, name) in enumerate(zip(X, layers, names, strict=True))
         ]
 
     def _source(self, name: str, where: str) -> Source:

@@ -34,19 +34,23 @@ def forward(net: dlnetwork, *X: Any, **options: Any) -> Any:
     Parameters
     ----------
     net : dlnetwork
-    *X : dlarray
+    *X : dlarray, or array
         Formatted data, one array for each input in the order of InputNames, e.g. 'SSCB' for images and 'CB' for
-        features. They take the type of the learnables.
+        features. They take the type of the learnables. Arrays without labels have the format of InputDataFormats.
     Outputs : text or list of texts, optional
         Layers, or 'layer/output', whose outputs are wanted in place of OutputNames.
+    InputDataFormats : text or list of texts, default 'auto'
+        The format of data without labels, for several inputs a list. 'auto' takes NumPy arrays as 'BC' for features,
+        'SCB', 'SSCB' or 'SSSCB' for images. Where the first input has no labels, results have none either, with their
+        dimensions in the same order, and are NumPy arrays where it is one.
     nargout : int, optional
         Number of results; one more than there are outputs returns the state too, ``Y, state = forward(net, X,
         nargout=2)``, to be assigned to ``net.State``.
 
     Returns
     -------
-    dlarray, or tuple of them
-        Formatted, traced inside `dlfeval`; then a table with the columns Layer, Parameter and Value.
+    dlarray or ndarray, or tuple of them
+        Formatted for formatted data, traced inside `dlfeval`; then a table with the columns Layer, Parameter and Value.
 
     Raises
     ------

@@ -176,8 +176,8 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
     Parameters
     ----------
     net : SeriesNetwork, DAGNetwork or dlnetwork
-        A dlnetwork takes formatted dlarrays, ``predict(net, X1, ...)``, with the options of `forward`, and returns what
-        `forward` returns: without dropout, normalized by moving statistics, and traced inside `dlfeval`. What follows
+        A dlnetwork takes what `forward` takes, ``predict(net, X1, ...)``, with its options, and returns what `forward`
+        returns: without dropout, normalized by moving statistics, and traced inside `dlfeval`. What follows
         is about the other networks.
     X : array, or list of arrays
         Images (H, W, C, N), also one as (H, W, C) or (H, W); features (N, C); sequences as a list of (C, S) or

@@ -361,3 +361,21 @@ def test_errors_name_the_function(call, error, text):
         call()
     pattern = text.replace("(C)", "\\(C\\)").replace("(B)", "\\(B\\)")
     assert re.search(pattern, str(raised.value)), str(raised.value)
+
+
+def test_options_as_pairs():
+    x = dlarray(np.random.default_rng(0).standard_normal((6, 6, 4, 2)), "SSCB")
+    ones, zeros = np.ones(4), np.zeros(4)
+    for pairs, named in (
+        (mlnet.maxpool(x, 2, "Stride", 2), mlnet.maxpool(x, 2, Stride=2)),
+        (mlnet.maxpool(x, "global"), mlnet.maxpool(x, [6, 6])),
+        (mlnet.avgpool(x, 3, "stride", 1, "Padding", "same"), mlnet.avgpool(x, 3, Stride=1, Padding="same")),
+        (mlnet.maxpool(x.extractdata(), 2, "dataformat", "SSCB"), mlnet.maxpool(x, 2)),
+        (mlnet.layernorm(x, zeros, ones, "Epsilon", 0.1), mlnet.layernorm(x, zeros, ones, Epsilon=0.1)),
+        (mlnet.groupnorm(x, 2, zeros, ones, "Epsilon", 0.1), mlnet.groupnorm(x, 2, zeros, ones, Epsilon=0.1)),
+        (mlnet.instancenorm(x, zeros, ones, "Epsilon", 0.1), mlnet.instancenorm(x, zeros, ones, Epsilon=0.1)),
+        (mlnet.crosschannelnorm(x, 3, "Alpha", 2), mlnet.crosschannelnorm(x, 3, Alpha=2)),
+    ):
+        np.testing.assert_array_equal(pairs.extractdata(), named.extractdata())
+    with pytest.raises(OptionError, match="maxpool: needs pairs of name and value as options"):
+        mlnet.maxpool(x, 2, "Stride")
