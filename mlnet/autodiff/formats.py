@@ -104,4 +104,6 @@ def index(labels: list[str], ndims: list[int], options: dict[str, Any]) -> str:
     for part in parts:
         whole += [slice(None)] * missing if part is Ellipsis else [part]
     whole += [slice(None)] * (len(labels[0]) - len(whole))
+    if len(whole) > len(labels[0]):
+        return ""  # NumPy says that there are too many
     return "".join(label for label, part in zip(labels[0], whole, strict=True) if not isinstance(part, int))

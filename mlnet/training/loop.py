@@ -194,7 +194,8 @@ class Trainer:
         z, after = put_out(self._plan, x)
         result, scores, saved = self.objective.evaluate(z, targets, self._loss_workspace, after)
         if not math.isfinite(result.loss):
-            raise TrainingError(diverged(self._plan, result.loss, loaded.mini_batch.epoch.number, iteration))
+            at = f"iteration {iteration} (epoch {loaded.mini_batch.epoch.number})"
+            raise TrainingError(diverged(self._plan, result.loss, at, self.objective.advice))
         result = self.objective.meters.of(result, scores, targets)
         gradients, _ = self._plan.backward(
             self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
@@ -210,12 +211,17 @@ class Trainer:
         return result
 
 
-def diverged(plan: StepPlan, loss: float, epoch: int, iteration: int) -> str:
-    """Return a message that names the first layer whose output is not finite."""
-    at = f"iteration {iteration} (epoch {epoch})"
+_OF_USERS = ("custom_layer", "custom_layer_with_backward", "user_function")
+
+
+def diverged(plan: StepPlan, loss: float, at: str, advice: str) -> str:
+    """Return a message that names the first layer whose output is not finite; ``advice`` is for none."""
     fix = "Lower InitialLearnRate, or set GradientThreshold=1."
     for owner, value in zip(plan.program.owners, plan.values, strict=True):
         if not np.isfinite(value).all():
-            name = plan.program.nodes[owner].name
+            node = plan.program.nodes[owner]
+            name = node.name
+            if node.operation in _OF_USERS:
+                fix = "Its code has made NaN or Inf of finite numbers, e.g. by dividing by 0 or log of 0."
             return f"{caller()}: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
-    return f"{caller()}: the loss is {loss} at {at}. {fix}"
+    return f"{caller()}: the loss is {loss} at {at}. {advice}"

@@ -120,6 +120,7 @@ class FunctionObjective(NetObjective):
     """A function of the outputs and their targets; only it goes through the derivatives of dlarrays."""
 
     needs_all = True
+    advice = "lossFcn has made it of finite outputs, e.g. by dividing by 0 or log of 0."
 
     def __init__(self, loss: NetLoss, ends: Ends, metrics: Any) -> None:
         super().__init__(loss, ends, metrics)
@@ -163,12 +164,18 @@ class FunctionObjective(NetObjective):
         return found[0] if len(found) == 1 else found
 
     def _called(self, *arguments: dlarray) -> dlarray:
+        before = [each._data for each in arguments]
         try:
             loss = self._function(*arguments)
         except MlnetError as error:
             raise DataError(f"{self._where}: {error}") from error
         except Exception as error:
             raise DataError(f"{self._where} raised {type(error).__name__}: {error}") from error
+        if any(each._data is not data for each, data in zip(arguments, before, strict=True)):
+            fix = "Change a copy: Z = Y.copy(), then Z[...] = ..."
+            raise DataError(
+                message(self._where, "to leave its arguments as they are", "a function that assigns to one", fix)
+            )
         if not isinstance(loss, dlarray):
             raise DataError(message(self._where, "to return a dlarray of one number", describe(loss)))
         if loss.size != 1:

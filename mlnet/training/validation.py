@@ -41,11 +41,13 @@ class Objective:
     """The loss of a network on one engine, and the metrics that go with it.
 
     ``needs_all`` tells that the loss of all data is not the mean of those of mini-batches, ``validates_first`` that
-    the network is validated before the first iteration instead of behind it.
+    the network is validated before the first iteration instead of behind it, ``advice`` what to do about a loss that is
+    not finite where all outputs are.
     """
 
     needs_all = False
     validates_first = False
+    advice = "Lower InitialLearnRate, or set GradientThreshold=1."
 
     def __init__(self, network: Resolved, engine: Engine, meters: Meters | None = None) -> None:
         layer = network.output_layer

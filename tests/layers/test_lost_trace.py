@@ -12,6 +12,7 @@ from mlnet import (
     NetworkError,
     RegressionLayer,
     State,
+    TrainingError,
     assembleNetwork,
     dlarray,
     dlfeval,
@@ -159,3 +160,47 @@ def test_assigning_to_elements_of_a_state_changes_it():
     _, state = forward(net, dlarray(X, "BC"), nargout=2)
     assert state.Value[0].item() == 1
     assert net.State.Value[0].item() == 0
+
+
+def test_layers_that_put_out_nan_are_named():
+    class logarithm(Layer):
+        def predict(self, X):
+            return np.log(X - 100)
+
+    layers = [featureInputLayer(3), logarithm(Name="own"), fullyConnectedLayer(2)]
+    for call in (
+        lambda: trainNetwork(X, Y, [*layers, regressionLayer], OPTIONS),
+        lambda: trainnet(X, Y, layers, "mse", OPTIONS),
+    ):
+        with (
+            np.errstate(all="ignore"),
+            pytest.raises(TrainingError, match="output of layer 'own' is not .*Its code has"),
+        ):
+            call()
+
+
+def _changing(Y, T):
+    Y[...] = 0
+    return np.mean((Y - T) ** 2)
+
+
+LOSSES = {
+    "number": (lambda Y, T: 3.0, "to return a dlarray of one number, but got 3.0"),
+    "nothing": (lambda Y, T: None, "to return a dlarray of one number, but got None"),
+    "elements": (lambda Y, T: (Y - T) ** 2, "to return a scalar, but got size 2x8"),
+    "changing": (_changing, r"leave its arguments as they are, .* Change a copy: Z = Y.copy\(\)"),
+    "index": (lambda Y, T: Y[0, 0, 0], "raised IndexError: too many indices"),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_functions_that_are_no_losses(name):
+    function, text = LOSSES[name]
+    with pytest.raises(DataError, match="trainnet: lossFcn: .*" + text):
+        trainnet(X, Y, [featureInputLayer(3), fullyConnectedLayer(2)], function, OPTIONS)
+
+
+def test_losses_that_are_nan():
+    layers = [featureInputLayer(3), fullyConnectedLayer(2)]
+    with pytest.raises(TrainingError, match=r"the loss is nan at iteration 1 .* lossFcn has made it of finite outputs"):
+        trainnet(X, Y, layers, lambda Y, T: np.mean(Y - T) * np.nan, OPTIONS)
