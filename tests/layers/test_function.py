@@ -142,7 +142,13 @@ def test_sizes(function, size, formatted, expected):
 @pytest.mark.parametrize(
     "function, size, formatted, needed, came",
     [
-        (lambda X: X @ np.ones((7, 2)), FEATURES, False, "a function that takes dlarrays of size 6x1", "ValueError: "),
+        (
+            lambda X: X @ np.ones((7, 2)),
+            FEATURES,
+            False,
+            "a function that takes dlarrays of size 6x1",
+            "DataError: dlarray: needs a matrix product",
+        ),
         (lambda X: undefined, IMAGES, False, "size 5x4x3x1", "NameError: name 'undefined'"),  # noqa: F821
         (lambda X: np.fft.fft(X), IMAGES, True, "takes formatted dlarrays of size", "NotSupportedError: np.fft.fft"),
         (lambda X: np.asarray(X), FEATURES, False, "takes dlarrays", "DataError: dlarray: needs to be traced on"),
@@ -175,7 +181,10 @@ def test_mistakes_name_the_layer_and_come_together():
     with pytest.raises(NetworkError) as caught:
         trainNetwork(np.ones((2, 4)), np.ones((2, 4)), layers, trainingOptions("sgdm"))
     text = str(caught.value)
-    assert "Layer 2 'bad' (Function): needs a function that takes dlarrays of size 4x1, but got ValueError: " in text
+    assert (
+        "Layer 2 'bad' (Function): needs a function that takes dlarrays of size 4x1, but got DataError: dlarray: "
+        in text
+    )
     assert "Missing output layer" in text and reused.Name == ""
     assert any("'bad'" in mistake for mistake in analyzeNetwork(layers).Mistakes)
 
