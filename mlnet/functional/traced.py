@@ -183,10 +183,15 @@ def user_function(
     formats: tuple[str, ...],
     outputs: tuple[tuple[str, tuple[int, ...]], ...],
     formatted: bool,
+    apart: bool = False,
+    traced: bool = True,
     lengths: np.ndarray | None = None,
     more_lengths: Sequence[np.ndarray | None] = (),
 ) -> dlarray | tuple[dlarray, ...]:
     """Return what a function of the user makes of the inputs."""
+    if apart and lengths is not None and np.any(lengths != inputs[0].shape[1]):
+        needed, came = "sequences of one length for this function", f"lengths {np.unique(lengths).tolist()}"
+        raise DataError(message("functionLayer", needed, came))
     given = [to_labelled(x, each) for x, each in zip(inputs, formats, strict=True)]
     found = function(*(given if formatted else map(stripdims, given)))
     several = tuple(found) if isinstance(found, (tuple, list)) else (found,)

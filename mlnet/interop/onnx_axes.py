@@ -38,6 +38,7 @@ class Tensor:
     size: Size
     axes: tuple[Axis, ...]
     directions: int = 1
+    dtype: str = "float32"
 
     def length(self, label: str) -> int | None:
         """Return the length of an axis; None where it is not fixed."""

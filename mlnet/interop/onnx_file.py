@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -91,6 +90,11 @@ def read(function: str, path: Path) -> OnnxGraph:
         raise DataError(f"{function}: '{path}' cannot be read as an ONNX model: {reason}.") from error
 
 
+def graph_of_model(model: Any) -> OnnxGraph:
+    """Return the graph of a model of the package onnx, whose values are all inside."""
+    return _graph(_onnx("importONNX"), model)
+
+
 def _graph(onnx: Any, model: Any) -> OnnxGraph:
     graph = model.graph
     opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
@@ -123,59 +127,8 @@ def _is_list(value: Any) -> bool:
 
 def _tensor(value: Any) -> OnnxTensor:
     lengths = value.type.tensor_type.shape.dim
-    return OnnxTensor(value.name, tuple(each.dim_value or each.dim_param or "?" for each in lengths))
-
-
-def operator(
-    node: OnnxNode, output: str, opset: int, constants: Mapping[str, np.ndarray]
-) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
-    """Return a function that computes one output of an operator by ONNX's own definition."""
-    onnx = _onnx("importONNX")
-    run = _definition("importONNX", _single(onnx, node, opset, constants, {}).SerializeToString())
-    place = [name for name in node.outputs if name].index(output)
-    return lambda feeds: run(feeds)[place]
-
-
-def check_length(
-    node: OnnxNode,
-    output: str,
-    opset: int,
-    constants: Mapping[str, np.ndarray],
-    inputs: Mapping[str, tuple[int, ...]],
-    limit: int,
-) -> None:
-    """Raise ValueError where an output would have more elements than ``limit``, or nobody knows how many."""
-    onnx = _onnx("importONNX")
-    model = onnx.shape_inference.infer_shapes(_single(onnx, node, opset, constants, inputs), data_prop=True)
-    found = {each.name: each.type.tensor_type for each in (*model.graph.output, *model.graph.value_info)}
-    lengths = [each.dim_value if each.HasField("dim_value") else limit for each in found[output].shape.dim]
-    if not found[output].HasField("shape") or math.prod(lengths) > limit:
-        raise ValueError(f"an output of unknown size, or of more than {limit} elements")
-
-
-def _single(
-    onnx: Any,
-    node: OnnxNode,
-    opset: int,
-    constants: Mapping[str, np.ndarray],
-    inputs: Mapping[str, tuple[int, ...]],
-) -> Any:
-    """Return a model of one operator."""
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    attributes = {
-        name: onnx.numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
-        for name, value in node.attributes.items()
-    }
-    made = helper.make_node(node.operator, node.inputs, node.outputs, **attributes)
-    names = [name for name in dict.fromkeys(node.inputs) if name and name not in constants]
-    ends = [
-        [helper.make_tensor_value_info(name, kind, inputs.get(name)) for name in names],
-        [helper.make_empty_tensor_value_info(name) for name in node.outputs if name],
-    ]
-    values = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph([made], "operator", *ends, values)
-    opsets = [helper.make_opsetid("", opset)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
+    kind = {6: "int64", 7: "int64", 9: "bool"}.get(value.type.tensor_type.elem_type, "float32")
+    return OnnxTensor(value.name, tuple(each.dim_value or each.dim_param or "?" for each in lengths), kind)
 
 
 def _definition(function: str, content: bytes) -> Callable[[Mapping[str, np.ndarray]], list[np.ndarray]]:

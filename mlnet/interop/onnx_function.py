@@ -1,185 +1,135 @@
-"""Operators that no layer stands for as layers that compute them by ONNX's own definition."""
+"""Operators that no layer stands for as layers that compute them, with derivatives, by the table of operators."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray
-from mlnet.errors import NotSupportedError
-from mlnet.interop import onnx_file
-from mlnet.interop.onnx_axes import SPATIAL, NotImported, Tensor, axes
+from mlnet.autodiff.array import dlarray, unformatted
+from mlnet.interop.onnx_axes import SPATIAL, Axis, Tensor
 from mlnet.interop.onnx_graph import OnnxNode
-from mlnet.layers.base import Call, Size
+from mlnet.interop.operators import computed
+from mlnet.interop.operators.use import NotComputed
+from mlnet.layers.base import Call, Size, no_lengths, same_lengths
 from mlnet.layers.function import FunctionLayer
 
-_MOST_AXES = 4
-_TRIED = 7
-"""Observations with which it is found out whether they stay apart."""
-_SMALL = 2**22
-_MULTIPLE = 256
-"""An output may have ``_SMALL`` elements more than ``_MULTIPLE`` times those of inputs and constants."""
 
+@dataclass(frozen=True)
+class GraphFunction:
+    """What a layer computes: arrays of MATLAB's order to those of the graph, operators one by one, and back.
 
-class OnnxOperatorLayer(FunctionLayer):
-    """Computes an operator of ONNX by its definition; it cannot be trained."""
-
-    type_name = "ONNX Operator"
-    base_name = "operator"
-    constructor_name = "OnnxOperatorLayer"
-
-    def operation(self, *sizes: Size, training: bool) -> Call:
-        """Return the call of the operator; raise `NotSupportedError` for training."""
-        if training:
-            raise NotSupportedError(
-                f"{self.where()}: ONNX's {self.Description} has no gradient here. Replace the layer with replaceLayer."
-            )
-        return super().operation(*sizes, training=training)
-
-
-@dataclass
-class OperatorFunction:
-    """What a layer computes: arrays of MATLAB's order to those of the graph, the operator, and back.
-
-    ``tensors`` are the inputs by their names, ``single`` says that an operator takes one observation, without an axis
-    for them.
+    ``tensors`` are the inputs by their names, ``single`` says that the operators take one observation, without an axis
+    for them, ``axes`` are those of the output, ``size`` is that of one observation of it.
     """
 
-    node: OnnxNode
+    nodes: tuple[OnnxNode, ...]
     output: str
     opset: int
     constants: Mapping[str, np.ndarray]
     tensors: Mapping[str, Tensor]
     single: bool
-    _run: Callable[[Mapping[str, np.ndarray]], np.ndarray] | None = field(default=None, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return all but what can be made anew."""
-        return {**self.__dict__, "_run": None}
+    axes: tuple[Axis, ...] = ()
+    size: Size = field(default=Size("C", (1,)))
 
     def __call__(self, *given: Any) -> dlarray:
-        """Return the output, a dlarray with a format, of inputs (S..., C, N)."""
-        arrays = [np.asarray(each.extractdata() if isinstance(each, dlarray) else each) for each in given]
-        made = self.computed(arrays)
-        count = made.ndim - 1
-        made = made.reshape(len(made), 1) if not count else made
-        order = [*range(2, made.ndim), 1, 0]
-        return dlarray(made.transpose(order), "S" * (made.ndim - 2) + "CB")
+        """Return the output, a dlarray with a format, of inputs (S..., C, N) or (S..., C, N, T)."""
+        arrays = [unformatted(each) if isinstance(each, dlarray) else each for each in given]
+        traces = any(isinstance(each, dlarray) and each._node is not None for each in arrays)
+        if not traces:
+            arrays = [each._data if isinstance(each, dlarray) else each for each in arrays]
+        made = self.to_matlab(self.values(arrays))
+        return dlarray(made, "S" * len(self.size.spatial) + "CB" + "T" * self.size.is_sequence)
 
-    def computed(self, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the output, observations first, of inputs (S..., C, N)."""
+    def values(self, arrays: Sequence[Any]) -> Any:
+        """Return the output with the axes of the graph, with one for observations before them if ``single``."""
+        named = list(zip(self.tensors, self.tensors.values(), arrays, strict=True))
         if not self.single:
-            return self._operator([to_graph(x, each) for x, each in zip(arrays, self.tensors.values(), strict=True)])
+            return self.of_graph({name: to_graph(x, each) for name, each, x in named})
         results = []
         for number in range(arrays[0].shape[-1]):
-            one = [x[..., number : number + 1] for x in arrays]
-            results.append(
-                self._operator([to_graph(x, each) for x, each in zip(one, self.tensors.values(), strict=True)])
-            )
+            one = {name: to_graph(x[..., number : number + 1], each) for name, each, x in named}
+            results.append(self.of_graph(one))
         return np.stack(results)
 
-    def _operator(self, inputs: list[np.ndarray]) -> np.ndarray:
-        if self._run is None:
-            self._run = onnx_file.operator(self.node, self.output, self.opset, self.constants)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            found = self._run(dict(zip(self.tensors, inputs, strict=True)))
-        return np.asarray(found, np.float32)
+    def of_graph(self, values: Mapping[str, Any]) -> Any:
+        """Return the output of arrays by their names, with the axes of the graph."""
+        known: dict[str, Any] = {**self.constants, **values}
+        for node in self.nodes:
+            inputs = [known[name] if name else None for name in node.inputs]
+            made = computed(node.operator, inputs, node.attributes, self.opset, len(node.outputs))
+            known.update((name, each) for name, each in zip(node.outputs, made, strict=False) if name)
+        return known[self.output]
+
+    def to_matlab(self, y: Any) -> Any:
+        """Return an output of the graph in MATLAB's order: (S..., C, N), or (S..., C, N, T)."""
+        dims = dict(zip([*SPATIAL[: len(self.size.spatial)], "C"], self.size.dims, strict=True))
+        labels = [label for axis in self.axes for label in axis]
+        order = [*SPATIAL[: len(self.size.spatial)], "C", "N", *["T"] * self.size.is_sequence]
+        lengths = [dims.get(label, -1) for label in labels]
+        if lengths.count(-1) > 1:  # observations and time steps, each an axis of its own
+            lengths = [
+                n if label in dims else np.shape(y)[place]
+                for place, (label, n) in enumerate(zip(labels, lengths, strict=True))
+            ]
+        y = y.reshape(tuple(lengths)).astype(np.float32 if np.asarray(_data(y)).dtype.kind != "f" else _data(y).dtype)
+        missing = [label for label in order if label not in labels]
+        y = y.reshape((*np.shape(y), *[1] * len(missing)))
+        names = [*labels, *missing]
+        return y.transpose(tuple(names.index(label) for label in order))
 
 
-def to_graph(x: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """Return an array (S..., C, N) with the axes of a tensor; labels that it lacks have length 1."""
-    names = [*SPATIAL[: len(tensor.size.spatial)], "C", "N"]
+def _data(x: Any) -> Any:
+    return x._data if isinstance(x, dlarray) else x
+
+
+class OnnxOperatorLayer(FunctionLayer):
+    """Computes operators of an ONNX file; gradients go through it."""
+
+    type_name = "ONNX Operator"
+    base_name = "operator"
+    constructor_name = "OnnxOperatorLayer"
+
+    def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
+        """Return the size found on import; for inputs of other sizes, what the function makes of zeros."""
+        known: GraphFunction = self.PredictFcn
+        if tuple(each.size for each in known.tensors.values()) == sizes:
+            return (known.size,)
+        return super().output_sizes(*sizes)
+
+    def operation(self, *sizes: Size, training: bool) -> Call:
+        """Return the call of the operators."""
+        (output,) = self.output_sizes(*sizes)
+        attributes = {
+            "function": self.PredictFcn,
+            "formats": tuple(size.format for size in sizes),
+            "outputs": ((output.format, output.dims),),
+            "formatted": True,
+            "apart": any(size.is_sequence for size in sizes),
+            "traced": training,
+        }
+        time = None
+        if sizes[0].is_sequence:
+            time = same_lengths if output.is_sequence else no_lengths
+        return Call("user_function", (), attributes, time=time)
+
+
+def to_graph(x: Any, tensor: Tensor) -> Any:
+    """Return an array (S..., C, N) or (S..., C, N, T) with the axes of a tensor; labels that it lacks have length 1."""
+    names = [*SPATIAL[: len(tensor.size.spatial)], "D", "C", "N", *["T"] * tensor.size.is_sequence]
     labels = [label for axis in tensor.axes for label in axis if label != "1"]
-    lengths = dict(zip(names, x.shape, strict=True))
+    shape = list(np.shape(x))
+    place = names.index("D")
+    shape[place : place + 1] = [1, shape[place]]
+    if "D" in labels:
+        shape[place : place + 2] = [tensor.directions, shape[place + 1] // tensor.directions]
+    lengths = dict(zip(names, shape, strict=True))
+    if any(lengths[name] != 1 for name in names if name not in labels):
+        raise NotComputed("axes that a tensor has lost")
     kept = [name for name in names if name in labels]
-    array = x.reshape([lengths[name] for name in kept]).transpose([kept.index(label) for label in labels])
-    return array.reshape([math.prod(lengths.get(label, 1) for label in axis) for axis in tensor.axes])
-
-
-def emit_operator(importer: Any, node: OnnxNode) -> None:
-    """Add a layer for each output of an operator that is used; raise `NotImported` where none can compute it.
-
-    What observations become is found out with random numbers: the output for several of them has to be that for each.
-    """
-    names = list(dict.fromkeys(name for name in node.inputs if name in importer.tensors))
-    tensors = {name: importer.tensors[name] for name in names}
-    constants = {name: _constant(importer, name) for name in node.inputs if name and name not in tensors}
-    if node.operator == "Reshape" and names and "N" in importer.tensors[names[0]].axes[0]:
-        constants = {name: _kept_batch(importer, value) for name, value in constants.items()}
-    if not tensors:
-        importer.constants.update(_folded(node, importer.graph.opset, constants))
-        return
-    held = [{label for axis in each.axes for label in axis} for each in tensors.values()]
-    if any("T" in labels or "D" in labels for labels in held):
-        raise NotImported("an operator on sequences")
-    single = not any("N" in labels for labels in held)
-    if not single and any(each.axes[:1] != (("N",),) for each in tensors.values()):
-        raise NotImported("observations that are not the first axis")
-    made: dict[str, Tensor] = {}
-    for output in node.outputs:
-        if not importer.is_used(output):
-            continue
-        function = OperatorFunction(node, output, importer.graph.opset, constants, tensors, single)
-        count = _count_of_axes(function)
-        options = {"NumInputs": len(tensors), "Formattable": True, "Description": node.operator}
-        layer = OnnxOperatorLayer(PredictFcn=function, **options)
-        labels = axes(*([] if single else ["N"]), *["C", *SPATIAL][:count])
-        made[output] = importer.emit(node, layer, list(tensors.values()), labels)
-    importer.tensors.update(made)
-
-
-def _kept_batch(importer: Any, shape: np.ndarray) -> np.ndarray:
-    """Return a shape that keeps the first length where it is the number of observations that the file is for."""
-    batch = importer.graph.inputs[0].shape[0]
-    return np.array([0, *shape[1:]], shape.dtype) if shape.ndim == 1 and shape[:1].tolist() == [batch] else shape
-
-
-def _folded(node: OnnxNode, opset: int, constants: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the outputs of an operator on constants."""
-    limit = _SMALL + _MULTIPLE * sum(x.size for x in constants.values())
-    made = {}
-    try:
-        for output in filter(None, node.outputs):
-            onnx_file.check_length(node, output, opset, constants, {}, limit)
-            made[output] = np.asarray(onnx_file.operator(node, output, opset, constants)({}))
-    except Exception as error:  # whatever ONNX's definition raises
-        raise NotImported(f"{type(error).__name__}: {error}".splitlines()[0]) from None
-    return made
-
-
-def _constant(importer: Any, name: str) -> np.ndarray:
-    if name in importer.shapes:
-        if not all(isinstance(length, int) for length in importer.shapes[name]):
-            raise NotImported("a shape that depends on the data")
-        return np.array(importer.shapes[name], np.int64)
-    array: np.ndarray = importer.constant(name)
-    return array
-
-
-def _count_of_axes(function: OperatorFunction) -> int:
-    """Return how many axes one observation of the output has."""
-    generator = np.random.default_rng(0)
-    shapes = [(*each.size.spatial, each.size.channels) for each in function.tensors.values()]
-    arrays = [generator.normal(size=(*shape, 1 if function.single else _TRIED)).astype(np.float32) for shape in shapes]
-    elements = sum(x.size for x in (*arrays, *function.constants.values()))
-    inputs = {name: to_graph(x, each).shape for x, (name, each) in zip(arrays, function.tensors.items(), strict=True)}
-    try:
-        limit = _SMALL + _MULTIPLE * elements
-        onnx_file.check_length(function.node, function.output, function.opset, function.constants, inputs, limit)
-        whole = function.computed(arrays)
-        singles = [[x[..., n : n + 1] for x in arrays] for n in range(arrays[0].shape[-1])]
-        parts = [function.computed(each) for each in singles]
-    except Exception as error:  # whatever ONNX's definition raises
-        raise NotImported(f"{type(error).__name__}: {error}".splitlines()[0]) from None
-    if whole.ndim - 1 > _MOST_AXES or not whole.size:
-        raise NotImported(f"an output of shape {whole.shape}")
-    is_apart = len(whole) == len(parts) and all(part.shape == (1, *whole.shape[1:]) for part in parts)
-    if not is_apart or not np.allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-5, equal_nan=True):
-        raise NotImported("an operator that mixes observations")
-    return whole.ndim - 1
+    array = x.reshape(tuple(lengths[name] for name in kept)).transpose(tuple(kept.index(label) for label in labels))
+    array = array.reshape(tuple(math.prod(lengths.get(label, 1) for label in axis) for axis in tensor.axes))
+    return array if tensor.dtype == "float32" else np.asarray(_data(array)).astype(tensor.dtype)

@@ -35,6 +35,7 @@ class OnnxTensor:
 
     name: str
     shape: tuple[int | str, ...]
+    dtype: str = "float32"
 
 
 @dataclass
@@ -47,6 +48,11 @@ class OnnxGraph:
     outputs: list[OnnxTensor] = field(default_factory=list)
     nodes: list[OnnxNode] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def elements(self) -> int:
+        """How many numbers the constants have."""
+        return sum(value.size for value in self.constants.values())
 
 
 class Builder:

@@ -11,10 +11,13 @@ import numpy as np
 
 from mlnet.errors import DataError, MlnetError, NotSupportedError
 from mlnet.interop import onnx_file
+from mlnet.interop.onnx_attention_import import PATTERNS
 from mlnet.interop.onnx_axes import Tensor
 from mlnet.interop.onnx_export import FILE
+from mlnet.interop.onnx_fusing import fused
 from mlnet.interop.onnx_graph import OnnxGraph
 from mlnet.interop.onnx_importer import Importer, is_of_fixed_lengths
+from mlnet.interop.onnx_joining import joined
 from mlnet.interop.onnx_operators import OPERATORS
 from mlnet.labels import categorical
 from mlnet.layers.activation import SoftmaxLayer, softmaxLayer
@@ -199,23 +202,31 @@ def _imported(function: str, path: Any, kind: str, classes: Any) -> Importer:
 def layers_of(graph: OnnxGraph, ends: Callable[[Importer, Tensor], Sequence[Layer]]) -> Importer:
     """Return the layers of a graph, with ``ends`` behind each output.
 
-    The first axis is that of observations; where that leaves something without a layer and all lengths are fixed, the
-    graph is one for a single observation.
+    The first axis is that of observations. Where that leaves something without a layer, axes that can be exchanged are,
+    and where all lengths are fixed, the graph is one for a single observation.
     """
-    importer = Importer(graph, OPERATORS)
+    graph = fused(graph)
+    first: Importer | None = None
     error: DataError | None = None
-    try:
-        _fill(importer, ends)
-    except DataError as first:
-        error = first
-    if (error or importer.missing) and is_of_fixed_lengths(graph):
-        other = Importer(graph, OPERATORS, single=True)
-        _fill(other, ends)
-        if not other.missing:
-            return other
-    if error:
+    readings: list[dict[str, Any]] = [{}]
+    if any(len(tensor.shape) == 3 or tensor.dtype != "float32" for tensor in graph.inputs):
+        readings.append({"swapped": True})
+    if is_of_fixed_lengths(graph):
+        readings.append({"single": True})
+    for reading in readings:
+        importer = Importer(graph, OPERATORS, PATTERNS, **reading)
+        try:
+            _fill(importer, ends)
+        except DataError as wrong:
+            error = error or wrong
+            continue
+        if not importer.missing:
+            return importer
+        first = first or importer
+    if first is None:
+        assert error is not None
         raise error
-    return importer
+    return first
 
 
 def _fill(importer: Importer, ends: Callable[[Importer, Tensor], Sequence[Layer]]) -> None:
@@ -237,7 +248,7 @@ def _output_layers(importer: Importer, tensor: Tensor, kind: str, classes: Any) 
 
 def _chain_or_graph(graph: LayerGraph) -> LayerArray | LayerGraph:
     """Return an array where each layer feeds the next one and nothing else."""
-    graph = with_min_lengths(graph)
+    graph = with_min_lengths(joined(graph))
     names = [layer.Name for layer in graph.Layers]
     pairs = {(wire.source.layer, wire.destination.layer) for wire in graph.wires}
     is_chain = len(graph.wires) == len(names) - 1 and pairs == set(itertools.pairwise(names))

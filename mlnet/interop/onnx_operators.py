@@ -10,8 +10,11 @@ import numpy as np
 from mlnet.interop.onnx_axes import NotImported, Tensor, axes
 from mlnet.interop.onnx_graph import OnnxNode
 from mlnet.interop.onnx_importer import Importer, Operator
+from mlnet.interop.onnx_linear_import import add_bias, gather, product
+from mlnet.interop.onnx_norm_import import normalization
 from mlnet.interop.onnx_recurrent_import import recurrent
 from mlnet.interop.onnx_shapes import (
+    cast,
     constant,
     filled,
     flatten,
@@ -36,18 +39,12 @@ from mlnet.layers.activation import (
 )
 from mlnet.layers.combination import additionLayer, concatenationLayer, depthConcatenationLayer, multiplicationLayer
 from mlnet.layers.dropout import dropoutLayer
-from mlnet.layers.group_normalization import (
-    groupNormalizationLayer,
-    instanceNormalizationLayer,
-    layerNormalizationLayer,
-)
-from mlnet.layers.indexing import indexing1dLayer
+from mlnet.layers.group_normalization import groupNormalizationLayer, instanceNormalizationLayer
 from mlnet.layers.input import FeatureInputLayer, ImagesLayer
-from mlnet.layers.linear import FullyConnectedLayer, fullyConnectedLayer
 from mlnet.layers.normalization import batchNormalizationLayer, crossChannelNormalizationLayer
 from mlnet.layers.resize import depthToSpace2dLayer, resize2dLayer, spaceToDepthLayer
 from mlnet.layers.resize3d import resize3dLayer
-from mlnet.layers.smooth_activation import geluLayer, preluLayer, scalingLayer, softplusLayer
+from mlnet.layers.smooth_activation import ScalingLayer, geluLayer, preluLayer, scalingLayer, softplusLayer, swishLayer
 
 _SMALLEST_EPSILON = 1e-5
 
@@ -64,6 +61,12 @@ def _activation(make: Callable[[dict[str, Any]], Any]) -> Operator:
 
 def _keeping(output: Tensor, x: Tensor) -> Tensor:
     return Tensor(output.port, output.size, x.axes, x.directions)
+
+
+def _swish(importer: Importer, node: OnnxNode) -> None:
+    if node.attributes.get("alpha", 1.0) != 1:
+        raise NotImported("another alpha than 1")
+    _activation(lambda _: swishLayer())(importer, node)
 
 
 def _clip(importer: Importer, node: OnnxNode) -> None:
@@ -117,13 +120,16 @@ def _arithmetic(importer: Importer, node: OnnxNode) -> None:
         bias = value if operator == "Add" else -value if operator == "Sub" else np.float32(0)
     if is_second and _normalizes(importer, node, x, value):
         return None
-    if operator == "Add" and _is_bias(importer, x, value):
-        layer = importer.layer_of(x)
-        importer.replace_layer(x.port, Bias=(layer.Bias.ravel() + value.ravel()).reshape(-1, 1))
+    if operator == "Add" and add_bias(importer, x, value):
         importer.tensors[node.outputs[0]] = x
         return None
     if np.size(value) > 1:
         x = importer.plain(node, x)
+    before = importer.layer_of(x)
+    if isinstance(before, ScalingLayer) and not np.any(before.Bias) and operator == "Add" and importer.is_alone(x):
+        importer.replace_layer(x.port, Bias=_of_observation(x, bias))
+        importer.tensors[node.outputs[0]] = x
+        return None
     layer = scalingLayer(Scale=_of_observation(x, scale), Bias=_of_observation(x, bias))
     return importer.put(node, layer, [x], x.axes)
 
@@ -141,12 +147,6 @@ def _normalizes(importer: Importer, node: OnnxNode, x: Tensor, value: np.ndarray
     importer.replace_layer(x.port, Normalization=found[0], **{found[1]: array})
     importer.tensors[node.outputs[0]] = x
     return True
-
-
-def _is_bias(importer: Importer, x: Tensor, value: np.ndarray) -> bool:
-    is_vector = value.shape[-1:] == (x.size.channels,) == (value.size,)
-    is_matrix = isinstance(importer.layer_of(x), FullyConnectedLayer)
-    return is_matrix and is_vector and importer.is_alone(x) and x.is_channels(x.axes[-1])
 
 
 def _of_observation(x: Tensor, value: Any) -> np.ndarray:
@@ -198,36 +198,6 @@ def _concatenation(importer: Importer, node: OnnxNode) -> None:
     importer.put(node, layer, inputs, inputs[0].axes)
 
 
-def _gemm(importer: Importer, node: OnnxNode) -> None:
-    """Add a fully connected layer, its columns in the order in which MATLAB counts the elements of images."""
-    options = node.attributes
-    weights = importer.constant(node.inputs[1])
-    if node.operator == "MatMul" or not options.get("transB", 0):
-        weights = weights.T
-    if options.get("transA", 0) or weights.ndim != 2:
-        raise NotImported("a transposed input, or a matrix of more than two axes")
-    weights = weights * np.float32(options.get("alpha", 1))
-    bias: Any = np.zeros(len(weights), np.float32)
-    if node.operator == "Gemm" and len(node.inputs) > 2:
-        bias = bias + np.float32(options.get("beta", 1)) * importer.constant(node.inputs[2]).ravel()
-    x = importer.tensor(node.inputs[0])
-    joined = x.axes[-1]
-    if "C" not in joined or (len(joined) > 1 and len(x.axes) > 2 and not x.is_channels(joined)):
-        raise NotImported("a product over something else than channels")
-    spatial = "HWZ"[: len(x.size.spatial)]
-    left_out = [label for label in spatial if label not in joined]
-    if any(x.length(label) != 1 for label in left_out):
-        raise NotImported("a product for each position")
-    lengths = [x.length(label) or 1 for label in joined]
-    if int(np.prod(lengths)) != weights.shape[1]:
-        raise NotImported(f"{weights.shape[1]} inputs where there are {int(np.prod(lengths))}")
-    present = [label for label in ("C", *reversed(spatial)) if label in joined]
-    blocks = weights.reshape(len(weights), *lengths)
-    weights = blocks.transpose(0, *(1 + joined.index(label) for label in present)).reshape(weights.shape)
-    layer = fullyConnectedLayer(len(weights), Weights=weights, Bias=bias.reshape(-1, 1))
-    importer.put(node, layer, [x], x.axes)
-
-
 def _batch_normalization(importer: Importer, node: OnnxNode) -> None:
     x = _channels_second(importer, node)
     if node.attributes.get("training_mode", 0):
@@ -272,18 +242,6 @@ def _group_normalization(importer: Importer, node: OnnxNode) -> None:
         layer = instanceNormalizationLayer(Epsilon=epsilon, **shaped)
     else:
         layer = groupNormalizationLayer(node.attributes["num_groups"], Epsilon=epsilon, **shaped)
-    importer.put(node, layer, [x], x.axes)
-
-
-def _layer_normalization(importer: Importer, node: OnnxNode) -> None:
-    x = importer.plain(node, importer.tensor(node.inputs[0]))
-    if node.attributes.get("axis", -1) % len(x.axes) != len(x.axes) - 1 or x.axis_of_channels() != len(x.axes) - 1:
-        raise NotImported("a normalization over something else than channels")
-    values = {"Scale": _per_channel(importer.constant(node.inputs[1]), x)}
-    offset = importer.constant(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(x.size.channels, np.float32)
-    values["Offset"] = _per_channel(offset, x)
-    epsilon = node.attributes.get("epsilon", 1e-5)
-    layer = layerNormalizationLayer(OperationDimension="channel-only", Epsilon=epsilon, **values)
     importer.put(node, layer, [x], x.axes)
 
 
@@ -378,16 +336,6 @@ def _dropout(importer: Importer, node: OnnxNode) -> None:
     importer.tensors[node.outputs[0]] = _keeping(importer.emit(node, dropoutLayer(ratio), [x], x.axes), x)
 
 
-def _gather(importer: Importer, node: OnnxNode) -> None:
-    """Add the first or last time step."""
-    x = importer.tensor(node.inputs[0])
-    axis, index = node.attributes.get("axis", 0) % len(x.axes), importer.constant(node.inputs[1])
-    if x.axes[axis] != ("T",) or index.ndim > 0 or int(index) not in (0, -1):
-        raise NotImported("elements that are not the first or last time step")
-    left = tuple(each for number, each in enumerate(x.axes) if number != axis)
-    importer.put(node, indexing1dLayer("last" if int(index) else "first"), [x], left)
-
-
 OPERATORS: dict[str, Operator] = {
     "Relu": _activation(lambda _: reluLayer()),
     "LeakyRelu": _activation(lambda given: leakyReluLayer(given.get("alpha", 0.01))),
@@ -402,13 +350,15 @@ OPERATORS: dict[str, Operator] = {
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Sum"), _arithmetic),
     "Concat": of_shapes(_concatenation),
     "Slice": of_shapes(None),
-    "Gather": of_shapes(_gather),
-    "Gemm": _gemm,
-    "MatMul": _gemm,
+    "Gather": of_shapes(gather),
+    "Gemm": product,
+    "MatMul": product,
     "BatchNormalization": _batch_normalization,
     "InstanceNormalization": _group_normalization,
     "GroupNormalization": _group_normalization,
-    "LayerNormalization": _layer_normalization,
+    "LayerNormalization": normalization,
+    "RMSNormalization": normalization,
+    "Swish": _swish,
     "LRN": _cross_channel,
     "DepthToSpace": _blocks,
     "SpaceToDepth": _blocks,
@@ -429,7 +379,7 @@ OPERATORS: dict[str, Operator] = {
     "Squeeze": squeeze,
     "Unsqueeze": unsqueeze,
     "Identity": same,
-    "Cast": same,
+    "Cast": cast,
     "Dropout": _dropout,
     "Constant": constant,
     "Shape": shape,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,18 @@ def same(importer: Importer, node: OnnxNode) -> None:
             kind[node.outputs[0]] = kind[node.inputs[0]]
 
 
+def cast(importer: Importer, node: OnnxNode) -> None:
+    """Give a tensor another type, which changes no number of those that layers put out."""
+    x = importer.tensors.get(node.inputs[0])
+    if x is None:
+        same(importer, node)
+        return
+    kind = {1: "float32", 6: "int64", 7: "int64", 9: "bool"}.get(int(node.attributes["to"]))
+    if kind is None or (kind == "float32" and x.dtype != "float32" and not importer.is_whole(x)) or kind == "bool":
+        raise NotImported("a change of type that changes numbers")
+    importer.tensors[node.outputs[0]] = replace(x, dtype=kind)
+
+
 def constant(importer: Importer, node: OnnxNode) -> None:
     """Keep a constant."""
     names = ("value", "value_float", "value_floats", "value_int", "value_ints")
@@ -125,6 +138,9 @@ def filled(importer: Importer, node: OnnxNode) -> None:
     else:
         value, target = np.ravel(node.attributes.get("value", np.zeros(1, np.float32))), node.inputs[0]
     symbols = _symbols(importer, target)
+    users = [other.operator for other in importer.graph.nodes if node.outputs[0] in other.inputs]
+    if not all(isinstance(length, int) for length in symbols) and not set(users) <= {"LSTM", "GRU"}:
+        raise NotImported("a constant whose size depends on the data")
     lengths = [length for length in symbols if isinstance(length, int)]
     if len(lengths) == len(symbols):
         if min(lengths, default=0) < 0 or math.prod(lengths) > _MOST_ELEMENTS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from mlnet.interop import onnx_file
 from mlnet.interop.onnx_axes import Tensor
 from mlnet.interop.onnx_import import _chain_or_graph, layers_of
 from mlnet.interop.onnx_importer import Importer
-from mlnet.interop.onnx_operators import OPERATORS
+from mlnet.interop.onnx_operators import OPERATORS as LAYERS
+from mlnet.interop.operators import OPERATORS as TABLE
 from mlnet.layers.output import regressionLayer
 
 
@@ -32,18 +34,23 @@ class Outcome:
     reason: str
 
 
-def cases() -> list[Any]:
-    """Return the tests that count."""
+@cache
+def all_cases() -> list[Any]:
+    """Return all tests of the package; collecting them takes seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from onnx.backend.test.case.node import collect_testcases
 
-        found = collect_testcases(None)
-    return [case for case in found if case.model is not None and _counts(case)]
+        return [case for case in collect_testcases(None) if case.model is not None]
+
+
+def cases() -> list[Any]:
+    """Return the tests that count."""
+    return [case for case in all_cases() if _counts(case)]
 
 
 def _counts(case: Any) -> bool:
-    if any(node.op_type not in OPERATORS or node.domain for node in case.model.graph.node):
+    if any(node.op_type not in {*LAYERS, *TABLE} or node.domain for node in case.model.graph.node):
         return False
     if not any(getattr(x, "dtype", None) == np.float32 for x in case.data_sets[0][0]):
         return False
@@ -89,7 +96,7 @@ def _run(case: Any, values: dict[str, np.ndarray], data: tuple[str, ...], expect
         return [regressionLayer()]
 
     firsts: list[Tensor] = []
-    importer = layers_of(onnx_file._graph(onnx, model), end)
+    importer = layers_of(onnx_file.graph_of_model(model), end)
     if importer.missing:
         return "; ".join(f"{node.operator}: {reason}" for node, reason in importer.missing)
     net = assembleNetwork(_chain_or_graph(importer.layer_graph()))

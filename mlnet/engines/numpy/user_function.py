@@ -17,11 +17,17 @@ from mlnet.errors import DataError, message
 
 
 class UserFunctionSaved(NamedTuple):
-    """What carries gradients back, with the formats of inputs and outputs and the shapes and type of the outputs."""
+    """What carries gradients back, with the formats of inputs and outputs and the shapes and type of the outputs.
 
-    pullback: Pullback
+    ``parts`` are those of observations of equal length, with their numbers and that length, where they are computed
+    apart; ``pullback`` is None then.
+    """
+
+    pullback: Pullback | None
     formats: tuple[str, ...]
     outputs: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...] = ()
+    parts: tuple[tuple[np.ndarray, int, UserFunctionSaved], ...] = ()
 
 
 def user_function(
@@ -31,19 +37,29 @@ def user_function(
     outputs: tuple[tuple[str, tuple[int, ...]], ...],
     formatted: bool,
     workspace: Workspace,
+    apart: bool = False,
+    traced: bool = True,
     lengths: np.ndarray | None = None,
     more_lengths: Sequence[np.ndarray | None] = (),
 ) -> tuple[np.ndarray | tuple[np.ndarray, ...], UserFunctionSaved]:
     """Return what ``function`` makes of the inputs, dlarrays with labels if ``formatted``.
 
     ``formats`` are those of one observation of each input; ``outputs`` the format and size of each output, without
-    observations and time. Sequences come padded; their lengths play no part here.
+    observations and time. Sequences come padded; their lengths play no part here unless ``apart``: sequences of
+    different lengths are cut to them and computed apart then. What is not ``traced`` has no backward.
     """
+    if apart and lengths is not None and np.any(lengths != inputs[0].shape[1]):
+        rest = {"function": function, "formats": formats, "outputs": outputs, "formatted": formatted, "traced": traced}
+        return _apart(inputs, np.asarray(lengths), rest, workspace)
     given = [
         wrap(to_user(x, format), None, labels_of(format) if formatted else "")
         for x, format in zip(inputs, formats, strict=True)
     ]
-    found, pullback = vjp(function, given)
+    if traced:
+        found, pullback = vjp(function, given)
+    else:
+        made = function(*given)
+        found, pullback = made if isinstance(made, tuple) else (made,), None
     results = []
     for number, (array, (format, dims)) in enumerate(zip(found, outputs, strict=True)):
         y = to_engine(array._data, format)
@@ -67,6 +83,9 @@ def user_function_backward(
 ) -> tuple[np.ndarray | None, ...]:
     """Return the gradients of the inputs."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
+    if saved.parts:
+        return _apart_backward(saved, d_outputs, wanted, workspace)
+    assert saved.pullback is not None
     seeds = [
         None if each is None else to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
     ]
@@ -79,6 +98,53 @@ def user_function_backward(
         d_x = workspace.empty(f"d_x{number}", view.shape, gradient.dtype)
         np.copyto(d_x, view)
         results.append(d_x)
+    return tuple(results)
+
+
+def _apart(
+    inputs: Sequence[np.ndarray], lengths: np.ndarray, rest: dict[str, Any], workspace: Workspace
+) -> tuple[np.ndarray | tuple[np.ndarray, ...], UserFunctionSaved]:
+    """Return the outputs of sequences of each length in turn, zeros behind their ends."""
+    formats, outputs = rest["formats"], rest["outputs"]
+    results = [
+        np.zeros((len(inputs[0]), *inputs[0].shape[1:2] * format.endswith("T"), *dims), inputs[0].dtype)
+        for format, dims in outputs
+    ]
+    parts = []
+    for length in np.unique(lengths):
+        chosen = np.flatnonzero(lengths == length)
+        given = [_cut(x, chosen, length, format) for x, format in zip(inputs, formats, strict=True)]
+        made, saved = user_function(*given, **rest, workspace=Workspace())
+        for result, y, (format, _) in zip(results, made if isinstance(made, tuple) else (made,), outputs, strict=True):
+            result[(chosen, slice(length)) if format.endswith("T") else chosen] = y
+        parts.append((chosen, int(length), saved))
+    shapes = tuple(x.shape for x in inputs)
+    kept = UserFunctionSaved(None, formats, tuple(format for format, _ in outputs), shapes, tuple(parts))
+    return results[0] if len(results) == 1 else tuple(results), kept
+
+
+def _cut(x: np.ndarray, chosen: np.ndarray, length: int, format: str) -> np.ndarray:
+    return x[chosen, :length] if format.endswith("T") else x[chosen]
+
+
+def _apart_backward(
+    saved: UserFunctionSaved, d_outputs: tuple[np.ndarray | None, ...], wanted: tuple[bool, ...], workspace: Workspace
+) -> tuple[np.ndarray | None, ...]:
+    first = next(each for each in d_outputs if each is not None)
+    results = [np.zeros(shape, first.dtype) if want else None for shape, want in zip(saved.shapes, wanted, strict=True)]
+    for chosen, length, part in saved.parts:
+        seeds = tuple(
+            None if each is None else _cut(each, chosen, length, format)
+            for each, format in zip(d_outputs, saved.outputs, strict=True)
+        )
+        for result, gradient, format in zip(
+            results,
+            user_function_backward(part, seeds, wanted=wanted, workspace=Workspace()),
+            saved.formats,
+            strict=True,
+        ):
+            if result is not None:
+                result[(chosen, slice(length)) if format.endswith("T") else chosen] = gradient
     return tuple(results)
 
 
