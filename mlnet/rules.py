@@ -57,10 +57,20 @@ def is_empty(value: Any) -> bool:
 
 
 def read_only(array: Any, dtype: Any = None) -> np.ndarray:
-    """Return a copy of ``array`` that cannot be written to, so that layers can share it."""
+    """Return a copy of ``array`` that cannot be written to, so that layers can share it.
+
+    A number that is repeated without taking memory for it, as `numpy.broadcast_to` makes it, stays one.
+    """
+    if is_repeated(array):
+        return np.broadcast_to(np.array(array[(0,) * array.ndim], dtype or array.dtype), array.shape)
     copy = np.array(array, dtype)
     copy.flags.writeable = False
     return copy
+
+
+def is_repeated(array: Any) -> bool:
+    """Tell whether an array is one number, whose memory all elements share."""
+    return isinstance(array, np.ndarray) and array.size > 1 and not any(array.strides)
 
 
 def _refuse(*_: Any) -> Any:
@@ -212,7 +222,8 @@ def array(*, low: float = -math.inf) -> Rule:
         if is_empty(value):
             return EMPTY
         result = np.asarray(value)
-        if result.dtype.kind not in "fiub" or np.any(result < low) or not finite_in_single(result):
+        shown = result[(slice(1),) * result.ndim] if is_repeated(result) else result
+        if result.dtype.kind not in "fiub" or np.any(shown < low) or not finite_in_single(shown):
             raise Refused
         return read_only(result, result.dtype if result.dtype == np.float32 else np.float64)
 

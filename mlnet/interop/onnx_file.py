@@ -11,10 +11,14 @@ import numpy as np
 
 from mlnet.errors import DataError, MissingExtraError
 from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor
+from mlnet.interop.onnx_values import Values
+from mlnet.interop.operators import OLDEST
 from mlnet.version import __version__
 
 _LARGEST = 2**31 - 1
 """Bytes that a file without further files can have."""
+_MOST_NODES = 20_000
+"""Operators that a file may have: a few bytes each, they become layers of thousands of bytes."""
 
 
 def need_onnx(function: str) -> None:
@@ -67,7 +71,7 @@ def to_bytes(function: str, graph: OnnxGraph) -> bytes:
 
 
 def read(function: str, path: Path) -> OnnxGraph:
-    """Return the graph of a file; nothing in it is run.
+    """Return the graph of a file; nothing in it is run, and nothing outside its folder is read.
 
     Raises
     ------
@@ -76,33 +80,43 @@ def read(function: str, path: Path) -> OnnxGraph:
     """
     onnx = _onnx(function)
     try:
-        content = path.read_bytes()
-        model = onnx.load_model_from_string(content)
-        if not model.graph.node:
-            raise ValueError("it has no operators")
-        for tensor in model.graph.initializer:
-            if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                raise ValueError(f"the values of '{tensor.name}' are in another file")
-        onnx.checker.check_model(model)
-        return _graph(onnx, model)
+        model = onnx.load_model_from_string(path.read_bytes())
+        opset, newest = _opset(model), onnx.defs.onnx_opset_version()
+        if not OLDEST <= opset <= newest:
+            fix = "Convert it with onnx.version_converter, or install a newer onnx"
+            raise ValueError(
+                f"it has version {opset} of the operators; those from {OLDEST} to {newest} are read. {fix}"
+            )
+        return _graph(onnx, model, path.parent)
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
         raise DataError(f"{function}: '{path}' cannot be read as an ONNX model: {reason}.") from error
+
+
+def _opset(model: Any) -> int:
+    return next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
 
 
 def graph_of_model(model: Any) -> OnnxGraph:
     """Return the graph of a model of the package onnx, whose values are all inside."""
-    return _graph(_onnx("importONNX"), model)
+    return _graph(_onnx("importONNX"), model, None)
 
 
-def _graph(onnx: Any, model: Any) -> OnnxGraph:
+def _graph(onnx: Any, model: Any, folder: Path | None) -> OnnxGraph:
     graph = model.graph
-    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 1)
-    array: Callable[[Any], np.ndarray] = onnx.numpy_helper.to_array
-    constants = {tensor.name: array(tensor) for tensor in graph.initializer}
+    opset = _opset(model)
+    if not graph.node:
+        raise ValueError("it has no operators")
+    if len(graph.node) > _MOST_NODES:
+        raise ValueError(f"it has {len(graph.node)} operators; up to {_MOST_NODES} are read")
+    if graph.sparse_initializer:
+        raise ValueError("it has sparse values")
+    values = Values(onnx, folder)
+    constants = {tensor.name: values.array(tensor) for tensor in graph.initializer}
+    _check(onnx, model)
     nodes = []
     for node in graph.node:
-        attributes = {each.name: _attribute(onnx, each) for each in node.attribute}
+        attributes = {each.name: _attribute(onnx, each, values) for each in node.attribute}
         domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
         operator = domain + node.op_type
         nodes.append(OnnxNode(operator, tuple(node.input), tuple(node.output), attributes, node.name))
@@ -110,10 +124,46 @@ def _graph(onnx: Any, model: Any) -> OnnxGraph:
     return OnnxGraph(graph.name, opset, inputs, [_tensor(each) for each in graph.output], nodes, constants)
 
 
-def _attribute(onnx: Any, attribute: Any) -> Any:
+def _check(onnx: Any, model: Any) -> None:
+    """Raise where a model is not correct; its values are not part of that, and need not be copied."""
+    given = {each.name for each in model.graph.input}
+    skeleton = _without_values(onnx, model)
+    for tensor in model.graph.initializer:
+        if tensor.name not in given:
+            made = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
+            skeleton.graph.input.append(made)
+    onnx.checker.check_model(skeleton)
+
+
+def _without_values(onnx: Any, model: Any) -> Any:
+    """Return a model without the values of its constants."""
+    skeleton = onnx.ModelProto()
+    for field, value in model.ListFields():
+        if field.name == "graph":
+            for inner, content in value.ListFields():
+                if inner.name not in ("initializer", "sparse_initializer"):
+                    _copy(skeleton.graph, inner, content)
+        else:
+            _copy(skeleton, field, value)
+    return skeleton
+
+
+def _copy(target: Any, field: Any, value: Any) -> None:
+    if hasattr(value, "MergeFrom") and not hasattr(value, "append"):
+        getattr(target, field.name).CopyFrom(value)
+    elif hasattr(value, "append"):
+        getattr(target, field.name).MergeFrom(value)
+    else:
+        setattr(target, field.name, value)
+
+
+def _attribute(onnx: Any, attribute: Any, values: Values) -> Any:
+    kinds = onnx.AttributeProto
+    if attribute.type in (kinds.GRAPH, kinds.GRAPHS, kinds.SPARSE_TENSOR, kinds.SPARSE_TENSORS, kinds.TYPE_PROTO):
+        return "another graph, or what has no layer"
     value = onnx.helper.get_attribute_value(attribute)
-    if attribute.type == onnx.AttributeProto.TENSOR:
-        return onnx.numpy_helper.to_array(value)
+    if attribute.type == kinds.TENSOR:
+        return values.array(value)
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, float):  # the shortest number that is the same in single precision: 1e-05

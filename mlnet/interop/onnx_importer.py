@@ -15,6 +15,7 @@ from mlnet.interop.onnx_axes import SPATIAL, Axis, NotImported, Symbol, Tensor, 
 from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode, OnnxTensor
 from mlnet.interop.onnx_region import Waiting, fold
 from mlnet.interop.operators import OPERATORS as TABLE
+from mlnet.interop.operators import VIEWS
 from mlnet.interop.placeholder import PlaceholderLayer
 from mlnet.layers.base import Layer, SizeError
 from mlnet.layers.general_input import inputLayer
@@ -22,7 +23,7 @@ from mlnet.layers.input import InputLayer, featureInputLayer, imageInputLayer, s
 from mlnet.layers.input3d import image3dInputLayer
 from mlnet.layers.shape import flattenLayer, permuteLayer
 from mlnet.network.layer_graph import Connection, LayerGraph, Port
-from mlnet.rules import REFUSALS
+from mlnet.rules import REFUSALS, is_repeated
 
 Operator = Callable[["Importer", OnnxNode], None]
 Pattern = Callable[[Any, OnnxNode], bool]
@@ -39,7 +40,9 @@ _OF_ANY_TYPE = {
     *("Cast", "Gather", "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Shape"),
 }
 """Operators whose layers also take whole numbers and logical values."""
-_ROOM, _MULTIPLE = 2**25, 16
+_OF_ANY_SIZE = {*VIEWS, "Gemm", "MatMul", "Conv", "ConvTranspose"}
+"""Operators whose layers share the memory of constants."""
+_ROOM, _MULTIPLE = 2**24, 4
 """An array that is made on import may have ``_ROOM`` elements more than ``_MULTIPLE`` times those of the file."""
 
 
@@ -104,6 +107,11 @@ class Importer:
         if all(not name or name in self.constants for name in node.inputs) and node.operator in TABLE:
             self._fold(node)
             return None
+        large = [
+            name for name in node.inputs if name in self.constants and self.constants[name].size > self.room_left()
+        ]
+        if large and node.operator not in _OF_ANY_SIZE:
+            raise NotImported(f"a constant of {self.constants[large[0]].size} elements")
         if node.operator in self.patterns and self.patterns[node.operator](self, node):
             return None
         kinds = {self.tensors[name].dtype for name in node.inputs if name in self.tensors}
@@ -119,10 +127,11 @@ class Importer:
         return reason
 
     def _fold(self, node: OnnxNode) -> None:
+        """Compute an operator on constants."""
         inputs = [self.constants[name] for name in node.inputs if name]
         for name, value in fold(node, self.graph.opset, self.constants, self.room_left()):
             self.constants[name] = value
-            if not any(np.may_share_memory(value, each) for each in inputs):
+            if not is_repeated(value) and not any(np.may_share_memory(value, each) for each in inputs):
                 self.folded += value.size
 
     def room_left(self) -> float:

@@ -30,8 +30,9 @@ def product(importer: Any, node: OnnxNode) -> None:
         weights = weights.T
     if options.get("transA", 0) or weights.ndim != 2:
         raise NotImported("a transposed input, or a matrix of more than two axes")
-    weights = weights * np.float32(options.get("alpha", 1))
-    bias: Any = np.zeros(len(weights), np.float32)
+    if options.get("alpha", 1) != 1:
+        weights = weights * np.float32(options["alpha"])
+    bias: Any = np.broadcast_to(np.float32(0), len(weights))
     if node.operator == "Gemm" and len(node.inputs) > 2 and node.inputs[2]:
         bias = bias + np.float32(options.get("beta", 1)) * importer.constant(node.inputs[2]).ravel()
     x = importer.tensor(node.inputs[0])

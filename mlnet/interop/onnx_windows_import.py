@@ -171,7 +171,7 @@ def _images(importer: Any, node: OnnxNode) -> tuple[Tensor, int]:
 
 def _bias(importer: Any, node: OnnxNode, count: int) -> np.ndarray:
     has_bias = len(node.inputs) > 2 and node.inputs[2]
-    bias: np.ndarray = importer.constant(node.inputs[2]) if has_bias else np.zeros(count, np.float32)
+    bias: np.ndarray = importer.constant(node.inputs[2]) if has_bias else np.broadcast_to(np.float32(0), count)
     return bias
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.interop.operators import elementwise, indexing, normalization, recurrent, reductions, resize, shapes, windows
-from mlnet.interop.operators.use import NotComputed, Operator, Use, settled
+from mlnet.interop.operators.use import NotComputed, Operator, Use, need, settled
 
 OPERATORS: dict[str, Operator] = {
     name: operator
@@ -16,6 +16,12 @@ OPERATORS: dict[str, Operator] = {
     for name, operator in module.TABLE.items()
 }
 """Every operator by its name."""
+
+VIEWS = {
+    *("Expand", "Flatten", "Gather", "Identity", "Reshape", "Shape", "Size", "Slice", "Squeeze"),
+    *("Transpose", "Unsqueeze"),
+}
+"""Operators that copy no input, or no more of it than they put out."""
 
 OLDEST, NEWEST = 7, 24
 """Versions of the set of operators whose rules the table has."""
@@ -33,6 +39,10 @@ def computed(
     """
     if operator not in OPERATORS:
         raise NotComputed("there is no layer for this operator")
+    if operator not in VIEWS:
+        for each in inputs:  # an array that takes no memory would take some now
+            if each is not None:
+                need(np.size(each))
     with np.errstate(all="ignore"):
         made = OPERATORS[operator](Use(inputs, given, opset, outputs))
     return tuple(settled(each) for each in (made if isinstance(made, tuple) else (made,)))

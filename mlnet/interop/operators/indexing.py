@@ -65,6 +65,7 @@ def _put(use: Use, x: Any, place: tuple[np.ndarray, ...], updates: Any) -> Any:
     linear = np.ravel_multi_index(flat, np.shape(x)[: len(place)]) if len(flat[0]) else np.zeros(0, int)
     order = np.argsort(linear, kind="stable")
     turn = np.arange(len(linear)) - np.searchsorted(linear[order], linear[order])
+    need(*np.shape(x))
     y = x.copy()
     for number in range(turn.max(initial=-1) + 1):  # what comes to one place goes there one after the other
         chosen = order[turn == number]

@@ -10,6 +10,9 @@ import numpy as np
 from mlnet.interop.operators.elementwise import type_of
 from mlnet.interop.operators.use import NotComputed, Operator, Use, like, need, numbers, plain, whole_axis
 
+_MOST = 2**28
+"""Elements of a constant that is one number."""
+
 
 def _reshape(use: Use) -> Any:
     shape = numbers(use.inputs[1]) if use.input(1) is not None else [int(n) for n in use.get("shape", [])]
@@ -167,9 +170,10 @@ def _constant(use: Use) -> Any:
 
 def _filled(use: Use) -> Any:
     shape = numbers(use.x)
-    need(*shape)
+    if min(shape, default=0) < 0 or math.prod(shape) > _MOST:
+        raise NotComputed(f"a constant of more than {_MOST} elements: {shape}")
     value = np.ravel(use.get("value", np.zeros(1, np.float32)))
-    return np.full(shape, value[0], value.dtype)
+    return np.broadcast_to(value[0], shape)  # takes no memory
 
 
 def _range(use: Use) -> Any:
