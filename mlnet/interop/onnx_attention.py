@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from mlnet.interop.onnx_step import NotInOnnx, Step
@@ -13,19 +15,23 @@ _FAR = 1e9
 
 def self_attention(step: Step) -> str:
     """Return the attention of a list to itself, between the linear maps."""
-    if len(step.inputs) > 1:
-        raise NotInOnnx("a mask")
     x = _steps_first(step, step.inputs[0], step.size)
     queries, keys, values = (_mapped(step, x, name) for name in ("Query", "Key", "Value"))
-    return _steps_back(step, _mapped(step, _attend(step, queries, keys, values), "Output"))
+    return _with_scores(
+        step, _attend(step, queries, keys, values, step.inputs[1:]), lambda y: _mapped(step, y, "Output")
+    )
+
+
+def _with_scores(step: Step, made: tuple[str, str], finish: Callable[[str], str]) -> str | tuple[str, str]:
+    """Return the output, and the scores (N, heads, keys, queries) if they are put out."""
+    output = _steps_back(step, finish(made[0]))
+    return (output, step.build.transposed(made[1], (0, 1, 3, 2))) if step.attributes["scores"] else output
 
 
 def attention(step: Step) -> str:
     """Return the attention of queries to keys and their values."""
-    if len(step.inputs) > 3:
-        raise NotInOnnx("a mask")
-    lists = [_steps_first(step, x, size) for x, size in zip(step.inputs, step.sizes, strict=True)]
-    return _steps_back(step, _attend(step, *lists))
+    lists = [_steps_first(step, x, size) for x, size in zip(step.inputs[:3], step.sizes, strict=False)]
+    return _with_scores(step, _attend(step, *lists, step.inputs[3:]), lambda y: y)
 
 
 def _mapped(step: Step, x: str, name: str) -> str:
@@ -38,11 +44,9 @@ def _bias(step: Step, name: str) -> np.ndarray:
     return step.parameters[f"{name}Bias"].ravel()
 
 
-def _attend(step: Step, queries: str, keys: str, values: str) -> str:
-    """Return (steps, N, C) of three of them; each head has a part of the channels."""
+def _attend(step: Step, queries: str, keys: str, values: str, masks: Sequence[str]) -> tuple[str, str]:
+    """Return (steps, N, C) of three of them, each head with a part of the channels, and the scores (N, heads, Tq, Tk)."""
     build, call = step.build, step.attributes
-    if call["scores"]:
-        raise NotInOnnx("HasScoresOutput=True")
     heads = int(call["heads"])
     orders = ((1, 2, 0, 3), (1, 2, 3, 0), (1, 2, 0, 3))
     q, k, v = (
@@ -50,14 +54,34 @@ def _attend(step: Step, queries: str, keys: str, values: str) -> str:
         for x, order in zip((queries, keys, values), orders, strict=True)
     )
     scores = build.node("Mul", build.node("MatMul", q, k), build.constant("Scale", np.float32(call["scale"])))
+    unseen = ""
     if call["causal"]:
         if build.opset < 14:
             raise NotInOnnx("AttentionMask='causal' before OpsetVersion 14")
         ones = build.node("Add", build.node("Mul", scores, _number(step, 0)), _number(step, 1))
         unseen = build.node("Sub", build.node("Trilu", ones, upper=0), _number(step, 1))
         scores = build.node("Add", scores, build.node("Mul", unseen, _number(step, _FAR)))
-    mixed = build.node("MatMul", build.node("Softmax", scores, axis=-1), v)
-    return build.reshaped(build.transposed(mixed, (2, 0, 1, 3)), [0, 0, -1])
+    weights = _weights(step, scores, masks, unseen)
+    mixed = build.node("MatMul", weights, v)
+    return build.reshaped(build.transposed(mixed, (2, 0, 1, 3)), [0, 0, -1]), weights
+
+
+def _weights(step: Step, scores: str, masks: Sequence[str], unseen: str) -> str:
+    """Return the softmax of scores; with a mask (S, N, 1), or (N, 1, L) of 1-D images, it is 0 where that is 0.
+
+    ``unseen`` is -1 for keys behind a query, 0 for all others.
+    """
+    build = step.build
+    if not masks:
+        return build.node("Softmax", scores, axis=-1)
+    order = (1, 2, 0) if step.sizes[-1].format == "CT" else (0, 1, 2)
+    flags = build.unsqueezed(build.transposed(masks[0], order), 1)  # (N, 1, 1, Tk)
+    absent = build.node("Cast", build.node("Equal", flags, _number(step, 0)), to=1)
+    far = build.node("Sub", scores, build.node("Mul", absent, _number(step, _FAR)))
+    present = build.node("Sub", _number(step, 1), absent)
+    if unseen:
+        present = build.node("Mul", present, build.node("Add", unseen, _number(step, 1)))
+    return build.node("Mul", build.node("Softmax", far, axis=-1), present)  # 0 also where no key is left
 
 
 def _number(step: Step, value: float) -> str:

@@ -26,7 +26,7 @@ from mlnet.layers.embedding import embeddingConcatenationLayer
 
 _PASSING = {
     *("Identity", "Transpose", "Reshape", "Mul", "Div", "Unsqueeze", "Squeeze", "Dropout", "Cast", "Expand"),
-    *("Add", "Sub", "Where", "Clip", "Split", "Slice", "Pow", "Tile"),
+    *("Add", "Sub", "Where", "Clip", "Split", "Slice", "Pow", "Tile", "Equal", "Not"),
 }
 """Operators through which a tensor is followed to where it comes from."""
 _MOST_OPERATORS = 120

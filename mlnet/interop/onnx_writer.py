@@ -16,6 +16,7 @@ from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.layers.unknown import Unknown
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source, where_text
 
@@ -33,6 +34,9 @@ def graph_of(
     writer = _Writer(network, Builder(name, opset), "N" if batch == "dynamic" else batch)
     for index in network.order:
         writer.add(index)
+    for index in network.output_indices:
+        if any(isinstance(n, Unknown) for n in network.sizes[index][0].spatial):
+            writer.mistakes.append(f"{where_text(index, network.layers[index])}: scores of sequences as an output.")
     if writer.mistakes:
         refuse(function, f"ONNX (version {opset})", writer.mistakes)
     for index in network.output_indices:

@@ -34,7 +34,7 @@ def put_out_size(network: Resolved, source: Source) -> Size:
 
 def check_statistics(layer: Any) -> None:
     """Raise where an input layer normalizes by statistics that it does not have."""
-    if not hasattr(layer, "statistics") or callable(layer.Normalization):
+    if not hasattr(type(layer), "statistics") or callable(layer.Normalization):
         return
     missing = [name for name in layer.statistics() if not getattr(layer, name).size]
     if missing:

@@ -151,6 +151,9 @@ def _flatten(layers: Any) -> list[Layer]:
     found: list[Layer] = []
     mistakes: list[str] = []
     for number, element in enumerate(_elements(layers), start=1):
+        if isinstance(element, Layer):  # asked first: what a layer lacks it looks up to propose the nearest name
+            found.append(element.copy())
+            continue
         try:
             made = element() if hasattr(element, "constructs") else element
         except OptionError as error:

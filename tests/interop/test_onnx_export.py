@@ -120,6 +120,36 @@ def test_attention_of_three_inputs(mask):
     assert max(differences(random_network(graph))) < 1e-5
 
 
+def masked(line, scores, mask="none", both=False):
+    """Attention whose mask is an input of its own, or is computed from the data."""
+    form = ([7, 6, np.nan], "SCB") if line else ([6, np.nan, np.nan], "CBT")
+    flags = ([7, 1, np.nan], "SCB") if line else ([1, np.nan, np.nan], "CBT")
+    options = {"HasPaddingMaskInput": True, "HasScoresOutput": scores, "AttentionMask": mask, "Name": "a"}
+    graph = mlnet.layerGraph([mlnet.inputLayer(*form, Name="x")])
+    graph = mlnet.addLayers(graph, mlnet.inputLayer(*flags, Name="m"))
+    layer = mlnet.attentionLayer(2, **options) if both else mlnet.selfAttentionLayer(2, 4, **options)
+    graph = mlnet.addLayers(graph, [layer, regressionLayer(Name="out")])
+    wires = ["x a/query", "x a/key", "x a/value", "m a/mask"] if both else ["x a/in", "m a/mask"]
+    if scores:
+        graph = mlnet.addLayers(graph, regressionLayer(Name="second"))
+        wires.append("a/scores second")
+    for wire in wires:
+        graph = mlnet.connectLayers(graph, *wire.split())
+    return graph
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("mask", ["none", "causal"])
+@pytest.mark.parametrize("line, scores", [(False, False), (True, False), (True, True)])
+def test_attention_with_a_mask_and_scores(line, scores, mask, both):
+    assert max(differences(random_network(masked(line, scores, mask, both)))) < 1e-5
+
+
+def test_scores_of_sequences_are_no_output(tmp_path):
+    with pytest.raises(NotSupportedError, match="scores of sequences"):
+        exportONNXNetwork(random_network(masked(False, True)), tmp_path / "net.onnx")
+
+
 @pytest.mark.parametrize("normalization", ["zca-whitening", "pca-whitening"])
 @pytest.mark.parametrize("elements", [4, 2 * 3 * 4])
 def test_whitening_of_the_input(normalization, elements):

@@ -7,12 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.interop.operators import elementwise, indexing, normalization, recurrent, reductions, resize, shapes, windows
+from mlnet.interop.operators import (
+    attention,
+    elementwise,
+    indexing,
+    normalization,
+    recurrent,
+    reductions,
+    resize,
+    shapes,
+    windows,
+)
 from mlnet.interop.operators.use import NotComputed, Operator, Use, need, settled
 
 OPERATORS: dict[str, Operator] = {
     name: operator
-    for module in (elementwise, indexing, normalization, recurrent, reductions, resize, shapes, windows)
+    for module in (attention, elementwise, indexing, normalization, recurrent, reductions, resize, shapes, windows)
     for name, operator in module.TABLE.items()
 }
 """Every operator by its name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -90,80 +89,7 @@ def _mean_variance(use: Use) -> Any:
     return centred / (np.sqrt(np.mean(centred * centred, axis=axes, keepdims=True)) + 1e-9)
 
 
-def _rotated(use: Use) -> Any:
-    """Turn pairs of channels by the angles of their positions."""
-    x, cosines, sines = use.inputs[:3]
-    shape = np.shape(x)
-    if len(shape) == 3:
-        heads = use.get("num_heads", 0)
-        if not heads:
-            raise NotComputed("a rotation without num_heads")
-        x = np.swapaxes(x.reshape((*shape[:2], heads, shape[2] // heads)), 1, 2)
-    if use.input(3) is not None:
-        places = plain(use.inputs[3])
-        cosines, sines = np.take(cosines, places, axis=0), np.take(sines, places, axis=0)
-    count = use.get("rotary_embedding_dim", 0) or np.shape(x)[-1]
-    half = count // 2
-    cosines, sines = (np.expand_dims(each[..., :half], 1) for each in (cosines, sines))
-    turned, rest = x[..., :count], x[..., count:]
-    is_by_turns = use.get("interleaved", 0)
-    first, second = (turned[..., 0::2], turned[..., 1::2]) if is_by_turns else (turned[..., :half], turned[..., half:])
-    pair = [first * cosines - second * sines, first * sines + second * cosines]
-    y = np.stack(pair, axis=-1).reshape(np.shape(turned)) if is_by_turns else np.concatenate(pair, axis=-1)
-    y = np.concatenate([y, rest], axis=-1) if np.shape(rest)[-1] else y
-    return np.swapaxes(y, 1, 2).reshape(shape) if len(shape) == 3 else y
-
-
-def _attention(use: Use) -> Any:
-    """Return the values of keys, weighted by the softmax of scores; heads are axes or parts of the channels."""
-    q, k, v, mask = use.inputs[0], use.inputs[1], use.inputs[2], use.input(3)
-    left_out = [use.input(4), use.input(5), use.input(6)]
-    is_flat = np.ndim(q) == 3
-    windows = [use.get(f"{side}_window_size", -1) for side in ("left", "right")]
-    if max(windows) >= 0:
-        raise NotComputed("keys in a window only")
-    if any(each is not None for each in left_out) or use.get("softmax_precision") not in (None, 1):
-        raise NotComputed("past keys, lengths, or softmax_precision")
-    if use.outputs > 1:
-        raise NotComputed("keys, values or scores as outputs")
-    if is_flat:
-        counts = use.get("q_num_heads"), use.get("kv_num_heads"), use.get("kv_num_heads")
-        q, k, v = (
-            np.swapaxes(each.reshape((*np.shape(each)[:2], count, -1)), 1, 2)
-            for each, count in zip((q, k, v), counts, strict=True)
-        )
-    repeats = np.shape(q)[1] // np.shape(k)[1]
-    if repeats > 1:
-        k, v = (np.repeat(each, repeats, axis=1) for each in (k, v))
-    scale = use.get("scale", 0) or 1 / math.sqrt(np.shape(q)[-1])
-    root = math.sqrt(scale)
-    scores = np.matmul(q * root, np.swapaxes(k, -1, -2) * root)
-    cap = use.get("softcap", 0.0)
-    rows, columns = np.shape(scores)[-2:]
-    scores = np.tanh(scores / cap) * cap if cap else scores
-    if use.get("is_causal", 0):
-        scores = np.where(np.tri(rows, columns, 0, bool), scores, like(-np.inf, scores))
-    if mask is not None:
-        is_choice = plain(mask).dtype == np.bool_
-        widths = [[0, 0]] * (np.ndim(mask) - 1) + [[0, columns - np.shape(mask)[-1]]]
-        if widths[-1][1]:
-            mask = padded(mask, widths, "constant", False if is_choice else -np.inf)
-        scores = np.where(plain(mask), scores, like(-np.inf, scores)) if is_choice else scores + mask
-    top = plain(scores).max(axis=-1, keepdims=True)
-    weights = np.exp(scores - np.where(np.isfinite(top), top, 0))
-    total = np.sum(weights, axis=-1, keepdims=True)
-    weights = np.where(
-        plain(total) == 0, like(0, scores), weights / np.where(plain(total) == 0, like(1, scores), total)
-    )
-    y = np.matmul(weights, v)
-    if not is_flat:
-        return y
-    batch, heads, steps, size = np.shape(y)
-    return np.swapaxes(y, 1, 2).reshape((batch, steps, heads * size))
-
-
 TABLE: dict[str, Operator] = {
-    "Attention": _attention,
     "BatchNormalization": _batch,
     "GroupNormalization": _group,
     "InstanceNormalization": _instance,
@@ -172,5 +98,4 @@ TABLE: dict[str, Operator] = {
     "LpNormalization": _length,
     "MeanVarianceNormalization": _mean_variance,
     "RMSNormalization": _root_mean_square,
-    "RotaryEmbedding": _rotated,
 }
