@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ _FAR = 1e9
 """What is taken from the scores of keys that a query does not see."""
 
 
-def self_attention(step: Step) -> str:
+def self_attention(step: Step) -> Any:
     """Return the attention of a list to itself, between the linear maps."""
     x = _steps_first(step, step.inputs[0], step.size)
     queries, keys, values = (_mapped(step, x, name) for name in ("Query", "Key", "Value"))
@@ -22,16 +23,16 @@ def self_attention(step: Step) -> str:
     )
 
 
-def _with_scores(step: Step, made: tuple[str, str], finish: Callable[[str], str]) -> str | tuple[str, str]:
+def _with_scores(step: Step, made: tuple[str, str], finish: Callable[[str], str]) -> Any:
     """Return the output, and the scores (N, heads, keys, queries) if they are put out."""
     output = _steps_back(step, finish(made[0]))
     return (output, step.build.transposed(made[1], (0, 1, 3, 2))) if step.attributes["scores"] else output
 
 
-def attention(step: Step) -> str:
+def attention(step: Step) -> Any:
     """Return the attention of queries to keys and their values."""
-    lists = [_steps_first(step, x, size) for x, size in zip(step.inputs[:3], step.sizes, strict=False)]
-    return _with_scores(step, _attend(step, *lists, step.inputs[3:]), lambda y: y)
+    queries, keys, values = (_steps_first(step, x, size) for x, size in zip(step.inputs[:3], step.sizes, strict=False))
+    return _with_scores(step, _attend(step, queries, keys, values, step.inputs[3:]), lambda y: y)
 
 
 def _mapped(step: Step, x: str, name: str) -> str:
@@ -45,7 +46,7 @@ def _bias(step: Step, name: str) -> np.ndarray:
 
 
 def _attend(step: Step, queries: str, keys: str, values: str, masks: Sequence[str]) -> tuple[str, str]:
-    """Return (steps, N, C) of three of them, each head with a part of the channels, and the scores (N, heads, Tq, Tk)."""
+    """Return (steps, N, C) of three of them, each head a part of the channels, and the scores (N, heads, Tq, Tk)."""
     build, call = step.build, step.attributes
     heads = int(call["heads"])
     orders = ((1, 2, 0, 3), (1, 2, 3, 0), (1, 2, 0, 3))

@@ -155,8 +155,7 @@ def _accepted(importer: Any, function: GraphFunction, found: _Found) -> tuple[An
     }
     if found.mask:
         ones = (pools[found.mask] > 0).astype(np.float32)
-        ones[..., :1, :, :] = 1
-        ones[(slice(None),) * (ones.ndim - 1) + (0,)] = 1
+        ones[(..., 0) if importer.tensors[found.mask].size.is_sequence else 0] = 1  # a causal query sees something
         port = importer.tensors[found.mask].port
         pools = {name: ones if importer.tensors[name].port == port else x for name, x in pools.items()}
     expected = _steps_last(np.asarray(shaped.to_matlab(shaped.values(list(pools.values())))), shaped.size.format)

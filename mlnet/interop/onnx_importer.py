@@ -269,7 +269,9 @@ class Importer:
             name = todo.pop(0)
             for node in self.graph.nodes:
                 if name in node.inputs and not seen & set(node.outputs):
-                    if node.operator in (*LAST, "Attention"):
+                    if (
+                        node.operator in LAST and node.inputs[1] in self.graph.constants
+                    ) or node.operator == "Attention":
                         return True
                     if node.operator in SETTLES or node.operator in ("Transpose", "Reshape", "Flatten", "Gather"):
                         return False

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layers.catalogue import REQUIRED, make
 
 import mlnet
-from layers.catalogue import REQUIRED, make
 from mlnet.layers.input import InputLayer
 
 from .networks import random_network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -33,7 +34,7 @@ ONE = onnx.numpy_helper.from_array(np.ones(1, np.float32))
 def doubled(count):
     """A constant that is joined with itself again and again."""
     names = ["c", *(f"c{number}" for number in range(count))]
-    return [node("Concat", [a, a], [b], axis=0) for a, b in zip(names, names[1:], strict=False)], names[-1]
+    return [node("Concat", [a, a], [b], axis=0) for a, b in itertools.pairwise(names)], names[-1]
 
 
 def traps():
@@ -109,7 +110,7 @@ def measured(tmp_path, models):
 def test_small_files_take_little_memory(tmp_path):
     models = traps()
     names, memory = measured(tmp_path, models.values())
-    assert len(names) == len(models) and set(names) <= {"NotSupportedError", "DataError"}
+    assert names == ["NotSupportedError"] * (len(models) - 1)  # Resize is a layer, whose output is large
     assert memory < 400
 
 
@@ -144,7 +145,10 @@ def test_values_in_a_file_beside_the_model_are_read(tmp_path):
     np.testing.assert_allclose(importNetworkFromONNX(path).predict(x), x @ values, rtol=1e-5)
 
 
-@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname", "a/../../secret.bin", "link.bin", "", "folder", "missing", "..\\secret.bin"])  # fmt: skip
+@pytest.mark.parametrize(
+    "location",
+    ["../secret.bin", "/etc/hostname", "a/../../secret.bin", "link.bin", "", "folder", "missing", "..\\secret.bin"],
+)
 def test_nothing_outside_the_folder_is_read(tmp_path, location):
     path = external(tmp_path, location)
     (tmp_path / "secret.bin").write_bytes(bytes(48))
@@ -154,7 +158,10 @@ def test_nothing_outside_the_folder_is_read(tmp_path, location):
         importNetworkFromONNX(path)
 
 
-@pytest.mark.parametrize("more, match", [({"offset": 8}, "ends before"), ({"length": 2**40}, "do not fit"), ({"offset": -8}, "ends before")])  # fmt: skip
+@pytest.mark.parametrize(
+    "more, match",
+    [({"offset": 8}, "ends before"), ({"length": 2**40}, "do not fit"), ({"offset": -8}, "ends before")],
+)
 def test_places_outside_a_file_are_refused(tmp_path, more, match):
     path = external(tmp_path, "weights.bin", **more)
     (path.parent / "weights.bin").write_bytes(bytes(48))
