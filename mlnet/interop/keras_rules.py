@@ -9,19 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.interop.weight_rules import Arrays, Rule, Unfit, made_by, per_channel
+from mlnet.interop.attention_rules import keras_attention
+from mlnet.interop.projected_rules import projected
+from mlnet.interop.weight_rule import Arrays, Maker, Rule, Unfit, class_token, made_by, per_channel
+from mlnet.layers.attention import SelfAttentionLayer
 from mlnet.layers.base import Layer, Size
-from mlnet.layers.embedding import WordEmbeddingLayer
+from mlnet.layers.embedding import EmbeddingConcatenationLayer, PositionEmbeddingLayer, WordEmbeddingLayer
 from mlnet.layers.filters import FilterLayer
 from mlnet.layers.group_normalization import (
     GroupNormalizationLayer,
+    InstanceNormalizationLayer,
     LayerNormalizationLayer,
     RMSNormalizationLayer,
 )
 from mlnet.layers.grouped_convolution import GroupedConvolution2DLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.normalization import BatchNormalizationLayer
-from mlnet.layers.recurrent import BiLSTMLayer, GRULayer, LSTMLayer
+from mlnet.layers.patch_embedding import PatchEmbeddingLayer
+from mlnet.layers.recurrent import BiLSTMLayer, GRULayer, LSTMLayer, LSTMProjectedLayer
+from mlnet.layers.reparameterization import NORMALIZED
 from mlnet.layers.smooth_activation import PReLULayer
 
 _DIRECTION = re.compile(r"(forward|backward)_")
@@ -33,6 +39,8 @@ _SEED = "seed_generator_state"
 
 def keras_rule_for(layer: Layer, size: Size, flattened: Size) -> Rule | None:
     """Return the rule of a layer that takes inputs of ``size``; None where there is none."""
+    if getattr(layer, "WeightReparameterization", "none") == NORMALIZED:
+        return None
     return made_by(_RULES, layer, size, flattened)
 
 
@@ -66,8 +74,8 @@ def names_with_dots(names: Iterable[str]) -> dict[str, str]:
 def keras_path(layer: Layer, end: str) -> str:
     """Return the path that Keras gives to an array, 'conv1/kernel', for the end of its name."""
     direction = _DIRECTION.match(end)
-    if not isinstance(layer, (LSTMLayer, BiLSTMLayer, GRULayer)):
-        return f"{layer.Name}/{end}"
+    if not isinstance(layer, (LSTMLayer, BiLSTMLayer, GRULayer, LSTMProjectedLayer)):
+        return f"{layer.Name}/{end.replace('.', '/')}"
     cell = "gru" if isinstance(layer, GRULayer) else "lstm"
     parts = [f"{direction[0]}{cell}"] if direction else []
     return "/".join([layer.Name, *parts, f"{cell}_cell", _DIRECTION.sub("", end)])
@@ -222,19 +230,25 @@ def _recurrent(layer: Any, size: Size, _: Size) -> Rule:
 _SCALE = {"gamma": "Scale", "beta": "Offset"}
 _DEFAULTS: Mapping[str, float] = {"gamma": 1, "beta": 0}
 
-_RULES: dict[type, Callable[[Any, Size, Size], Rule]] = {
+_RULES: dict[type, Maker] = {
+    SelfAttentionLayer: keras_attention,
     GroupedConvolution2DLayer: _grouped,
     FilterLayer: _filters,
+    PatchEmbeddingLayer: _filters,
     FullyConnectedLayer: _fully_connected,
     BatchNormalizationLayer: per_channel(
         _DEFAULTS, **_SCALE, moving_mean="TrainedMean", moving_variance="TrainedVariance"
     ),
     GroupNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
+    InstanceNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
     LayerNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
     RMSNormalizationLayer: per_channel(scale="Scale"),
     PReLULayer: _prelu,
     WordEmbeddingLayer: _embedding,
+    PositionEmbeddingLayer: _embedding,
+    EmbeddingConcatenationLayer: class_token("weight"),
     LSTMLayer: _recurrent,
     BiLSTMLayer: _recurrent,
     GRULayer: _recurrent,
+    LSTMProjectedLayer: projected(_recurrent, "kernel", "recurrent_kernel"),
 }

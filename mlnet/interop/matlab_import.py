@@ -20,7 +20,7 @@ from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph, layerGraph
 from mlnet.network.nested import unfolded
 from mlnet.network.trained import predict
-from mlnet.options import Argument, Declared, Group, Option, Table
+from mlnet.options import Argument, Declared, Group, Option, Table, describe
 from mlnet.rules import Refused, Rule, number
 from mlnet.storage import files
 from mlnet.storage.mat_format import SCRIPTS
@@ -164,8 +164,13 @@ def _record(file: Path, where: str) -> Structure:
         fix = "Networks that mlnet has saved are read with load."
         raise DataError(f"{where}: is no file of exportToMlnet(net, file), a function for MATLAB in {SCRIPTS}. {fix}")
     if not isinstance(record.version, (int, float)) or not 1 <= record.version <= _VERSION:
-        raise DataError(f"{where}: is of version {record.version:g}; this mlnet reads up to version {_VERSION}.")
+        raise DataError(f"{where}: is of version {_version(record)}; this mlnet reads up to version {_VERSION}.")
     return record
+
+
+def _version(record: Structure) -> str:
+    version = record.version
+    return f"{version:g}" if isinstance(version, (int, float)) else describe(version)
 
 
 def _network(record: Structure, layers: Any) -> Any:

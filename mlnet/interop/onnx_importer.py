@@ -190,7 +190,7 @@ class Importer:
 
     def unique(self, node: OnnxNode) -> str:
         """Return a name for the layer of a node that no layer has."""
-        stem = re.sub(r"[\s/]+", "_", (node.name or node.outputs[0] or node.operator)).strip("_") or node.operator
+        stem = re.sub(r"[\s/\0]+", "_", (node.name or node.outputs[0] or node.operator)).strip("_") or node.operator
         count, name = 1, stem
         while name in self._by_name:
             count, name = count + 1, f"{stem}_{count + 1}"

@@ -9,7 +9,8 @@ import numpy as np
 
 from mlnet.errors import DataError, NotSupportedError, OptionError, suggestion
 from mlnet.interop.keras_rules import are_paths, keras_path, keras_rule_for, names_with_dots
-from mlnet.interop.weight_rules import Arrays, Rule, Unfit, rule_for
+from mlnet.interop.torch_rules import rule_for
+from mlnet.interop.weight_rule import Arrays, Rule, Unfit
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.shape import FlattenLayer
 from mlnet.network.layer_array import LayerArray
@@ -31,11 +32,15 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     ``layers = importWeights(layers, torch_model.state_dict())``. The arrays of the layer 'conv1' are found as
     'conv1.weight', 'conv1.bias'; a layer may also be named with '_' or '-' where the arrays have '.'. Axes are put in
     MATLAB's order: filters (F, C, h, w) become h x w x C x F; the columns of a fully connected layer behind images are
-    put from (C, h, w) to MATLAB's order of elements; LSTMs have the sum of their two biases.
+    put from (C, h, w) to MATLAB's order of elements; LSTMs have the sum of their two biases. Self-attention is that of
+    MultiheadAttention ('name.in_proj_weight', 'name.out_proj.weight', ...), weight normalization that of weight_norm
+    ('name.weight_g', 'name.weight_v', or since 2.0 'name.parametrizations.weight.original0'), a projected LSTM one
+    whose weights are the products with the projectors; importing takes them apart where their rank allows it.
 
     Arrays of Keras are known by the '/' in their names: ``importWeights(layers, {w.path: w for w in model.weights})``.
     A layer is found by the end of the path before 'kernel', 'bias', 'gamma', ...; the columns of a fully connected
-    layer behind images are put from (h, w, C), and the gates of a GRU from z, r, h.
+    layer behind images are put from (h, w, C), and the gates of a GRU from z, r, h. Self-attention is that of
+    MultiHeadAttention.
 
     Parameters
     ----------
@@ -45,7 +50,7 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
         Arrays by name: 'name.weight', 'name.bias', 'name.running_mean', 'name.running_var', 'name.weight_ih_l0', ...
         A bias that is missing is zero. 'num_batches_tracked' is left out. Or by path: 'name/kernel', 'name/bias',
         'name/gamma', 'name/beta', 'name/moving_mean', 'name/moving_variance', 'name/lstm_cell/recurrent_kernel', ...
-        Where Keras can leave out gamma or beta, one that is missing is 1 or 0.
+        Where a normalization there can leave out scale or offset, one that is missing is 1 or 0.
 
     Returns
     -------
@@ -57,7 +62,8 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     DataError
         Where arrays are missing, unknown, of another shape or not finite; the message lists all of them.
     NotSupportedError
-        Where layers have parameters that there is no rule for; the message lists all of them.
+        Where layers have parameters that there is no rule for (whiteningLayer; weight normalization in Keras); the
+        message lists all of them.
     OptionError, NetworkError
         Where ``net`` are no layers, or do not make a network.
 
@@ -247,8 +253,9 @@ class _Reader:
         if any(f"{name}.{end}" in self._arrays for end in ends):
             return [name]
         plain = _underscored(name)
-        keys = [key.rpartition(".") for key in self._arrays]
-        there = list(dict.fromkeys(prefix for prefix, _, end in keys if end in ends))
+        there = list(
+            dict.fromkeys(key[: -len(end) - 1] for key in self._arrays for end in ends if key.endswith(f".{end}"))
+        )
         exact = [prefix for prefix in there if _underscored(prefix) == plain][:1]
         if exact or not self._are_paths:
             return exact or [name]

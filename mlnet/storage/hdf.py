@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mlnet.errors import DataError, MissingExtraError, nearest
+from mlnet.storage import hdf_chunks
 from mlnet.storage import mat_format as mat
 from mlnet.storage.mat_format import Tagged
 from mlnet.storage.mat_reader import RATIO, UNPACKED, Unreadable, densely, nested, no_plain_value
@@ -31,8 +32,6 @@ _ARRAY, _CONTAINER = 2**10, 2**14
 """What an array, and a cell or structure, count as in bytes, so that those that are referred to again and again come to
 an end. MATLAB has one empty array for all empty elements of a cell, but no cell twice."""
 _LARGEST_ATTRIBUTE = 2**16
-_FILTERS = {1, 2, 3}
-"""deflate, shuffle and fletcher32: filters that are in the library, so that no other code is loaded."""
 _NUMBERS = {
     "double": "f8",
     "single": "f4",
@@ -65,7 +64,8 @@ def from_file(path: Path, where: str, names: Sequence[str] = (), layout: Literal
     """Return the variables of a file, or those with the given names, as plain values.
 
     Memory: that of the arrays, which together are at most 256 MB or 200 times the size of the file, and up to 8 times
-    that where numbers are stored in a smaller type than theirs.
+    that where numbers are stored in a smaller type than theirs. Packed arrays are unpacked part by part, none of them
+    to more than its share; what the library itself takes for a damaged file is a few megabytes.
 
     Raises
     ------
@@ -125,7 +125,7 @@ class Reader:
     def __init__(self, h5py: Any, file: Any, size: int, layout: Literal["C", "F"], *, is_whole: bool) -> None:
         self._is_whole = is_whole
         self._h5py, self._file, self._layout = h5py, file, layout
-        self._left = max(UNPACKED, RATIO * size)
+        self._size, self._left = size, max(UNPACKED, RATIO * size)
         self.names: dict[str, str] = {}
         self.sizes: dict[str, tuple[int, ...]] = {}
 
@@ -184,18 +184,16 @@ class Reader:
         name = ".".join(path)
         if found.shape is None or found.ndim > 32:
             raise Unreadable(f"{name} has no size")
-        layout = found.id.get_create_plist()
         if found.is_virtual or found.external:
             raise Unreadable(f"{name} is in another file")
-        for number in range(layout.get_nfilters()):
-            if layout.get_filter(number)[0] not in _FILTERS:
-                raise Unreadable(f"{name} is packed with a filter that MATLAB does not use")
         dtype = found.dtype
         if dtype.hasobject and self._h5py.check_ref_dtype(dtype) is not self._h5py.Reference:
             raise Unreadable(f"{name} has elements of an unknown type")
         if dtype.kind not in "fiubOV" or dtype.itemsize > 16:
             raise Unreadable(f"{name} has elements of an unknown type")
         self._take(found.size * dtype.itemsize)
+        if found.chunks is not None:
+            return hdf_chunks.read(self._h5py, found, self._size, name).T
         return np.asarray(found[()]).T
 
     def _array(self, found: Any, path: tuple[str, ...], kind: str) -> np.ndarray:

@@ -15,7 +15,18 @@ from mlnet.network.resolve import Resolved
 from mlnet.rules import EMPTY, read_only
 from mlnet.training.order import Epoch
 from mlnet.training.progress import Progress
-from mlnet.training.snapshot_values import DAMAGED, VERSION, check, damaged, keyed, moments, numbered, parameters, table
+from mlnet.training.snapshot_values import (
+    DAMAGED,
+    VERSION,
+    check,
+    damaged,
+    keyed,
+    moments,
+    numbered,
+    parameters,
+    table,
+    whole,
+)
 
 if TYPE_CHECKING:
     from mlnet.training.loop import Trainer
@@ -73,18 +84,18 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
             trainer.parameters.values[key][...] = value
         for slot, memory in values.items():
             trainer.solver.memory[slot][...] = memory.ravel()
-        trainer.solver.iteration = int(state["solver_iteration"])
+        trainer.solver.iteration = whole(state["solver_iteration"])
         for number, found in moving.items():
             for mine, value in zip(trainer.moving.moments[number], found, strict=True):
                 mine[...] = value
         if trainer.carried is not None:
             trainer.carried.found = carried
         trainer.generators.dropout.bit_generator.state = dropout
-        trainer.loader.seed = int(state["loader_seed"])
-        trainer.best.value, trainer.best.iteration = float(state["best_value"]), int(state["best_iteration"])
-        trainer.best.values, trainer.best.waited = best_values, int(state["waited"])
+        trainer.loader.seed = whole(state["loader_seed"])
+        trainer.best.value, trainer.best.iteration = float(state["best_value"]), whole(state["best_iteration"])
+        trainer.best.values, trainer.best.waited = best_values, whole(state["waited"])
         trainer.history = history
-        trainer.go_on(epoch, int(state["start"]), int(state["piece"]))
+        trainer.go_on(epoch, whole(state["start"]), whole(state["piece"]))
     except DataError:
         raise
     except DAMAGED as error:

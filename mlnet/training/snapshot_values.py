@@ -48,6 +48,14 @@ def table(values: Mapping[Key, np.ndarray]) -> dict[str, list[Any]]:
     }
 
 
+def whole(value: Any) -> int:
+    """Return a whole number of 0 or more; raise ValueError for others."""
+    number = int(value)
+    if number < 0:
+        raise ValueError(f"{number} in the place of a count")
+    return number
+
+
 def keyed(given: dict[str, Any]) -> dict[Key, np.ndarray]:
     """Return values by (layer, parameter) from the three lists of `table`."""
     rows = zip(given["layers"], given["names"], given["values"], strict=True)

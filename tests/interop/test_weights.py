@@ -134,7 +134,9 @@ def test_what_there_is_no_rule_for_is_named():
         exportWeights(layers)
     normalized = mlnet.fullyConnectedLayer(2, WeightReparameterization="weight-normalization", Name="fc")
     with pytest.raises(NotSupportedError, match="fc"):
-        importWeights([mlnet.featureInputLayer(4), normalized, mlnet.regressionLayer()], {})
+        importWeights(
+            [mlnet.featureInputLayer(4), normalized, mlnet.regressionLayer()], {"fc/kernel": np.zeros((4, 2))}
+        )
 
 
 def test_arguments():

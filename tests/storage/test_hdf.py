@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-import time
+import zlib
 
 import numpy as np
 import pytest
+from damage import Watch
+from interop.networks import random_network
+from test_damaged_files import graph
 
-from mlnet import DataError, MissingExtraError, OptionError, SeriesNetwork, categorical, load, predict, save
+from mlnet import DataError, MissingExtraError, OptionError, categorical, load, predict, save
 from mlnet.network.trained import DAGNetwork
 from mlnet.storage import hdf, hdf_writer
 from mlnet.storage.mat import Tagged
-from mlnet.storage.networks import decode, encode
-from storage.test_fuzz import COUNT, damaged, network
 from storage.test_mat import SHAPES, TEXTS, TYPES, same
 
 h5py = pytest.importorskip("h5py")
@@ -55,7 +56,7 @@ def test_other_values(tmp_path):
 
 
 def test_save_and_load_a_network(tmp_path):
-    net = network()
+    net = random_network(graph())
     save(tmp_path / "net.mat", "-v7.3", net=net, labels=categorical(["a", "b"]))
     found = load(tmp_path / "net")
     assert type(found.net) is DAGNetwork and np.array_equal(predict(found.net, X), predict(net, X))
@@ -206,6 +207,54 @@ def test_no_other_file_is_touched_and_nothing_grows(tmp_path, monkeypatch):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19, "kilobytes"
 
 
+def test_packed_parts_of_any_size_and_kind(tmp_path):
+    numbers = np.random.default_rng(0).normal(size=(7, 5, 9)) * 100
+    kinds = {"double": "f8", "single": "f4", "int16": "i2", "uint8": "u1"}
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        for kind, dtype in kinds.items():
+            for shuffle in (True, False):
+                data = np.abs(numbers).astype(dtype).astype(f">{dtype}" if shuffle else dtype)
+                options = {"chunks": (3, 5, 4), "shuffle": shuffle}
+                made = file.create_dataset(f"{kind}{int(shuffle)}", data=data, compression=5, **options)
+                made.attrs["MATLAB_class"] = np.bytes_(kind)
+        made = file.create_dataset("part", (6, 4), "f8", chunks=(3, 2), compression=1, fillvalue=2.5)
+        made[3:, :2] = 7
+        made.attrs["MATLAB_class"] = np.bytes_("double")
+        both = np.zeros((4, 3), [("real", "f8"), ("imag", "f8")])
+        both["imag"] = 3
+        made = file.create_dataset("both", data=both, chunks=(2, 2), compression=1)
+        made.attrs["MATLAB_class"] = np.bytes_("double")
+    found = load(tmp_path / "x.mat")
+    for kind, dtype in kinds.items():
+        for shuffle in "01":
+            array = getattr(found, kind + shuffle)
+            assert np.array_equal(array, np.abs(numbers).astype(dtype).T) and array.dtype == dtype
+    assert found.part.tolist() == [[2.5] * 3 + [7] * 3] * 2 + [[2.5] * 6] * 2
+    assert np.array_equal(found.both, np.full((3, 4), 3j))
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f8, f8", "reference"])
+def test_parts_that_unpack_to_more_than_their_share(dtype, tmp_path):
+    """The library would unpack as much as there is: 300 MB of a file of 300 kB."""
+    path = tmp_path / "x.mat"
+    kind = h5py.ref_dtype if dtype == "reference" else np.dtype("f8")
+    if dtype == "f8, f8":
+        kind = np.dtype([("real", "f8"), ("imag", "f8")])
+    for data, chunks, reason in (
+        (zlib.compress(bytes(300 * 2**20), 9), (64, 64), "does not unpack to its size"),
+        (b"", (2**12, 2**12), "more than it has"),
+    ):
+        with h5py.File(path, "w", userblock_size=512) as file:
+            made = file.create_dataset("x", (64, 64), kind, maxshape=(None, None), chunks=chunks, compression=1)
+            made.attrs["MATLAB_class"] = np.bytes_("cell" if dtype == "reference" else "double")
+            if data:
+                made.id.write_direct_chunk((0, 0), data)
+        watch = Watch()
+        with watch.over(path), pytest.raises(DataError, match=reason):
+            load(path)
+        assert watch.memory < 2**24
+
+
 def test_many_empty_cells_are_one_array_in_files_of_matlab(tmp_path, monkeypatch):
     monkeypatch.setattr(hdf, "UNPACKED", 2**22)
     with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
@@ -223,34 +272,3 @@ def test_without_the_package(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match="save"):
         save(tmp_path / "y.mat", "-v7.3", x=1)
     assert os.listdir(tmp_path) == ["x.mat"]
-
-
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@pytest.mark.parametrize("kind", ["network", "matlab"])
-def test_damaged_files_are_values_or_errors(kind, tmp_path):
-    path, generator = tmp_path / "x.mat", np.random.default_rng([COUNT, len(kind)])
-    if kind == "network":
-        hdf_writer.fill(path, {"net": encode(network(), "save")}, "save")
-    else:
-        matlab_file(path)
-    data = path.read_bytes()
-    data = b"MATLAB 7.3 MAT-file, Platform: any".ljust(116) + data[116:]  # so that the damage comes to the reader
-    before, loaded = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
-    count = COUNT // 5 if kind == "network" else COUNT * 4 // 5
-    for number in range(count):
-        path.write_bytes(damaged(data, generator))
-        start = time.process_time()
-        try:
-            names = () if kind == "network" else GOOD
-            values = hdf.from_file(path, "load", names) if hdf.is_hdf(path.read_bytes()[:1024]) else {}
-            found = decode(values.get("net"), "load")
-        except DataError as error:
-            assert str(error).startswith("load")
-            continue
-        finally:
-            assert time.process_time() - start < 5, number
-        loaded += 1
-        if isinstance(found, (DAGNetwork, SeriesNetwork)):
-            assert predict(found, X).shape[0] == len(X)
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19, "kilobytes"
-    assert count // 20 <= loaded < count

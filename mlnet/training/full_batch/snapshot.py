@@ -10,7 +10,18 @@ import numpy as np
 from mlnet.errors import DataError
 from mlnet.training.full_batch.lbfgs import LBFGS, Point
 from mlnet.training.progress import Progress
-from mlnet.training.snapshot_values import DAMAGED, VERSION, check, damaged, keyed, moments, numbered, parameters, table
+from mlnet.training.snapshot_values import (
+    DAMAGED,
+    VERSION,
+    check,
+    damaged,
+    keyed,
+    moments,
+    numbered,
+    parameters,
+    table,
+    whole,
+)
 
 if TYPE_CHECKING:
     from mlnet.training.full_batch.trainer import FullBatchTrainer
@@ -62,8 +73,8 @@ def restore(trainer: FullBatchTrainer, state: dict[str, Any], where: str) -> Non
         pairs = list(zip(steps, changes, strict=True))
         first_norm, damping = float(state["first_norm"]), float(state["damping"])
         moving, best_values = moments(trainer.moving.moments, state["moving"]), keyed(state["best_values"])
-        drawn, seed = json.loads(state["dropout"]), int(state["loader_seed"])
-        best = float(state["best_value"]), int(state["best_iteration"]), int(state["waited"])
+        drawn, seed = json.loads(state["dropout"]), whole(state["loader_seed"])
+        best = float(state["best_value"]), whole(state["best_iteration"]), whole(state["waited"])
         if not history or drawn["bit_generator"] != trainer.drawn["bit_generator"]:
             raise ValueError("no history, or a state of another generator")
     except DataError:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from mlnet.interop.attention_rules import torch_attention
+from mlnet.interop.projected_rules import projected
+from mlnet.interop.weight_rule import Arrays, Maker, Rule, Unfit, class_token, made_by, per_channel
+from mlnet.layers.attention import SelfAttentionLayer
 from mlnet.layers.base import Layer, Size
-from mlnet.layers.embedding import WordEmbeddingLayer
+from mlnet.layers.embedding import EmbeddingConcatenationLayer, PositionEmbeddingLayer, WordEmbeddingLayer
 from mlnet.layers.filters import FilterLayer
 from mlnet.layers.group_normalization import (
     GroupNormalizationLayer,
@@ -21,30 +25,10 @@ from mlnet.layers.group_normalization import (
 from mlnet.layers.grouped_convolution import GroupedConvolution2DLayer
 from mlnet.layers.linear import FullyConnectedLayer
 from mlnet.layers.normalization import BatchNormalizationLayer
-from mlnet.layers.recurrent import BiLSTMLayer, GRULayer, LSTMLayer
+from mlnet.layers.patch_embedding import PatchEmbeddingLayer
+from mlnet.layers.recurrent import BiLSTMLayer, GRULayer, LSTMLayer, LSTMProjectedLayer
+from mlnet.layers.reparameterization import NORMALIZED
 from mlnet.layers.smooth_activation import PReLULayer
-
-Arrays = dict[str, np.ndarray]
-
-
-class Unfit(Exception):  # noqa: N818 - a verdict, not a fault of the program
-    """Arrays that the layer cannot have the values of."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """The arrays of a layer elsewhere: shapes by the end of the name, and the two ways of turning them.
-
-    ``optional`` ones have a number everywhere where they are missing; ``others`` are other shapes that they may have,
-    and ``aliases`` other ends of their names.
-    """
-
-    shapes: Mapping[str, tuple[int, ...]]
-    to_ours: Callable[[Arrays], Arrays]
-    to_theirs: Callable[[Arrays], Arrays]
-    optional: Mapping[str, float] = field(default_factory=dict)
-    others: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 def rule_for(layer: Layer, size: Size, flattened: Size) -> Rule | None:
@@ -52,19 +36,9 @@ def rule_for(layer: Layer, size: Size, flattened: Size) -> Rule | None:
 
     ``flattened`` is the size of the images whose elements a fully connected layer takes.
     """
-    return made_by(_RULES, layer, size, flattened)
-
-
-def made_by(
-    makers: Mapping[type, Callable[[Any, Size, Size], Rule]], layer: Layer, size: Size, flattened: Size
-) -> Rule | None:
-    """Return the rule that the maker for the kind of a layer makes; None where there is none."""
-    if getattr(layer, "WeightReparameterization", "none") != "none":
-        return None
-    for kind, make in makers.items():
-        if isinstance(layer, kind):
-            return make(layer, size, flattened)
-    return None
+    rule = made_by(_RULES, layer, size, flattened)
+    is_normalized = getattr(layer, "WeightReparameterization", "none") == NORMALIZED
+    return _weight_normalized(rule, layer, size) if rule and is_normalized else rule
 
 
 def _filters(layer: Any, size: Size, _: Size) -> Rule:
@@ -94,6 +68,36 @@ def _weights_and_bias(
         lambda given: {"Weights": to_ours(given["weight"]), "Bias": turn(given["bias"])},
         lambda own: {"weight": to_theirs(own["Weights"]), "bias": bias_to_theirs(own["Bias"])},
         {"bias": 0},
+    )
+
+
+def _weight_normalized(rule: Rule, layer: Any, size: Size) -> Rule:
+    """Return the rule with the lengths of filters as weight_norm names them, in PyTorch before and since 2.0.
+
+    Lengths come in the order of biases; those of transposed filters are what weight_norm has with dim=1.
+    """
+    ours, bias = layer.parameter_shape("WeightLength", size), layer.parameter_shape("Bias", size)
+    weight = rule.shapes["weight"]
+    axis = int(isinstance(layer, FilterLayer) and layer.fan_in_axes()[-1] == len(weight) - 1)
+    lengths = tuple(math.prod(ours) if place == axis else 1 for place in range(len(weight)))
+
+    def to_ours(given: Arrays) -> Arrays:
+        v = given["weight_v"]
+        length = rule.to_ours({"weight": v, "bias": given["weight_g"].ravel()})["Bias"]
+        return {**rule.to_ours({"weight": v, "bias": given["bias"]}), "WeightLength": length.reshape(ours)}
+
+    def to_theirs(own: Arrays) -> Arrays:
+        theirs = rule.to_theirs(own)
+        length = rule.to_theirs({**own, "Bias": own["WeightLength"].reshape(bias)})["bias"]
+        return {"weight_v": theirs["weight"], "weight_g": length.reshape(lengths), "bias": theirs["bias"]}
+
+    new = "parametrizations.weight.original"
+    return replace(
+        rule,
+        shapes={"weight_v": weight, "weight_g": lengths, "bias": rule.shapes["bias"]},
+        to_ours=to_ours,
+        to_theirs=to_theirs,
+        aliases={"weight_g": f"{new}0", "weight_v": f"{new}1"},
     )
 
 
@@ -133,21 +137,6 @@ def _fully_connected(layer: Any, size: Size, flattened: Size) -> Rule:
     return _weights_and_bias(layer, size, (rows, columns), to_ours, to_theirs)
 
 
-def per_channel(optional: Mapping[str, float] = {}, /, **names: str) -> Callable[[Any, Size, Size], Rule]:
-    """Return the maker of rules of parameters with a number for each channel; ``names`` are ours by theirs."""
-
-    def make(layer: Any, size: Size, _: Size) -> Rule:
-        shapes = {ours: layer.parameter_shape(ours, size) for ours in names.values()}
-        return Rule(
-            dict.fromkeys(names, (size.channels,)),
-            lambda given: {ours: given[theirs].reshape(shapes[ours]) for theirs, ours in names.items()},
-            lambda own: {theirs: own[ours].ravel() for theirs, ours in names.items()},
-            optional,
-        )
-
-    return make
-
-
 def _embedding(layer: Any, size: Size, _: Size) -> Rule:
     shape = layer.parameter_shape("Weights", size)
     return Rule(
@@ -155,6 +144,16 @@ def _embedding(layer: Any, size: Size, _: Size) -> Rule:
         lambda given: {"Weights": given["weight"].T},
         lambda own: {"weight": own["Weights"].T},
     )
+
+
+def _prelu(layer: Any, size: Size, _: Size) -> Rule:
+    """Return the rule of a slope for each channel, or one for all of them."""
+    rule = per_channel(weight="Alpha")(layer, size, size)
+
+    def to_ours(given: Arrays) -> Arrays:
+        return rule.to_ours({"weight": np.broadcast_to(given["weight"], size.channels)})
+
+    return replace(rule, to_ours=to_ours, others={"weight": (1,)})
 
 
 def _recurrent(layer: Any, size: Size, _: Size) -> Rule:
@@ -198,19 +197,28 @@ def _recurrent(layer: Any, size: Size, _: Size) -> Rule:
 
 
 _SCALE = {"weight": "Scale", "bias": "Offset"}
+_DEFAULTS: Mapping[str, float] = {"weight": 1, "bias": 0}
+"""What normalizations have that learn nothing (affine=False)."""
 
-_RULES: dict[type, Callable[[Any, Size, Size], Rule]] = {
+_RULES: dict[type, Maker] = {
+    SelfAttentionLayer: torch_attention,
     GroupedConvolution2DLayer: _grouped,
     FilterLayer: _filters,
+    PatchEmbeddingLayer: _filters,
     FullyConnectedLayer: _fully_connected,
-    BatchNormalizationLayer: per_channel(**_SCALE, running_mean="TrainedMean", running_var="TrainedVariance"),
-    GroupNormalizationLayer: per_channel(**_SCALE),
-    InstanceNormalizationLayer: per_channel(**_SCALE),
-    LayerNormalizationLayer: per_channel(**_SCALE),
-    RMSNormalizationLayer: per_channel(weight="Scale"),
-    PReLULayer: per_channel(weight="Alpha"),
+    BatchNormalizationLayer: per_channel(
+        _DEFAULTS, **_SCALE, running_mean="TrainedMean", running_var="TrainedVariance"
+    ),
+    GroupNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
+    InstanceNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
+    LayerNormalizationLayer: per_channel(_DEFAULTS, **_SCALE),
+    RMSNormalizationLayer: per_channel({"weight": 1}, weight="Scale"),
+    PReLULayer: _prelu,
     WordEmbeddingLayer: _embedding,
+    PositionEmbeddingLayer: _embedding,
+    EmbeddingConcatenationLayer: class_token("weight"),
     LSTMLayer: _recurrent,
     BiLSTMLayer: _recurrent,
     GRULayer: _recurrent,
+    LSTMProjectedLayer: projected(_recurrent, "weight_ih_l0", "weight_hh_l0"),
 }
