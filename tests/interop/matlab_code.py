@@ -17,7 +17,7 @@ _TOKEN = re.compile(
       | (?P<sign>[][(){},;=]) | (?P<line>\n) | (?P<space>[ \t]+)""",
     re.VERBOSE,
 )
-HANDLES = {"@tanh": np.tanh, "@abs": np.absolute, "@exp": np.exp, "@(X)X.^2": np.square}
+HANDLES = {"@tanh": np.tanh, "@sqrt": np.sqrt, "@abs": np.absolute, "@exp": np.exp, "@(X)X.^2": np.square}
 
 
 def network_of(folder: Path, name: str = "trainedNetwork") -> Any:

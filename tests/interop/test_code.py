@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import types
 
 import numpy as np
@@ -10,6 +12,8 @@ from layers import catalogue
 
 import mlnet
 from mlnet import NotSupportedError, OptionError, codeFor
+
+from .matlab_code import Reader
 
 
 def made_again(layers, name="layers"):
@@ -60,6 +64,47 @@ def test_matlab():
     assert codeFor(mlnet.connectLayers(graph, "in", "plus/in2"), "matlab").endswith(
         "lgraph = connectLayers(lgraph, 'in', 'plus/in2');"
     )
+
+
+def made_by_matlab(code, tmp_path):
+    """Run the code of MATLAB with constructors of mlnet."""
+    lines = [line for line in code.splitlines() if not line.startswith("%")]
+    reader = Reader("\n".join(lines) + "\n", tmp_path)
+    reader.run()
+    return reader.variables
+
+
+@pytest.mark.parametrize("name", catalogue.REQUIRED)
+def test_every_option_of_every_layer_is_written_for_matlab(name, tmp_path):
+    written = []
+    for option in catalogue.table(name).options.values():
+        for given, _ in catalogue.good(name, option):
+            try:
+                layer = catalogue.make(name, **{option.name: given})
+                code = codeFor([layer], "matlab")
+            except mlnet.MlnetError:
+                continue  # it needs another option, or holds a function
+            if option.name in {*(each.name for each in layer.learnables), *layer.states}:
+                continue
+            (again,) = made_by_matlab(code, tmp_path)["layers"]
+            assert catalogue.same(again, layer), code
+            written.append(code)
+    assert written or name == "functionLayer"
+    CODES.extend(written)
+
+
+CODES: list[str] = []
+
+
+@pytest.mark.skipif(shutil.which("octave-cli") is None, reason="needs Octave")
+def test_octave_can_read_all_of_it(tmp_path):
+    assert CODES, "run the tests before"
+    for number, code in enumerate(dict.fromkeys(CODES)):
+        (tmp_path / f"code{number}.m").write_text(f"function layers = code{number}()\n{code}\nend\n")
+    (tmp_path / "code_bad.m").write_text("function layers = code_bad()\nlayers = [1 2;;\nend\n")
+    check = "for f = dir('code*.m')', try, __parse_file__(f.name); catch e, disp([f.name ': ' e.message]); end, end"
+    done = subprocess.run(["octave-cli", "--quiet", "--eval", check], cwd=tmp_path, capture_output=True, text=True)
+    assert [line.split(":")[0] for line in done.stdout.splitlines() if ".m:" in line] == ["code_bad.m"], done
 
 
 def test_learned_values_are_named():
