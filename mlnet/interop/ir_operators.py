@@ -296,6 +296,8 @@ TRANSLATORS: dict[str, Translator] = {
     "Erf": _unary("Erf"),
     "Sqrt": _unary("Sqrt"),
     "Sin": _unary("Sin"),
+    "Sign": _unary("Sign"),
+    "Abs": _unary("Abs"),
     "Cos": _unary("Cos"),
     "Gelu": _gelu,
     "Clip": _clip,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,24 +15,24 @@ _FAR = 1e9
 
 
 def self_attention(step: Step) -> Any:
-    """Return the attention of a list to itself, between the linear maps."""
+    """Return the attention of a list to itself, between the linear maps, and its scores if they are put out."""
     x = _steps_first(step, step.inputs[0], step.size)
     queries, keys, values = (_mapped(step, x, name) for name in ("Query", "Key", "Value"))
-    return _with_scores(
-        step, _attend(step, queries, keys, values, step.inputs[1:]), lambda y: _mapped(step, y, "Output")
-    )
-
-
-def _with_scores(step: Step, made: tuple[str, str], finish: Callable[[str], str]) -> Any:
-    """Return the output, and the scores (N, heads, keys, queries) if they are put out."""
-    output = _steps_back(step, finish(made[0]))
-    return (output, step.build.transposed(made[1], (0, 1, 3, 2))) if step.attributes["scores"] else output
+    mixed, scores = _attend(step, queries, keys, values, step.inputs[1:])
+    return _outputs(step, _mapped(step, mixed, "Output"), scores)
 
 
 def attention(step: Step) -> Any:
-    """Return the attention of queries to keys and their values."""
-    queries, keys, values = (_steps_first(step, x, size) for x, size in zip(step.inputs[:3], step.sizes, strict=False))
-    return _with_scores(step, _attend(step, queries, keys, values, step.inputs[3:]), lambda y: y)
+    """Return the attention of queries to keys and their values, and its scores if they are put out."""
+    lists = zip(step.inputs[:3], step.sizes, strict=False)
+    queries, keys, values = (_steps_first(step, x, size) for x, size in lists)
+    return _outputs(step, *_attend(step, queries, keys, values, step.inputs[3:]))
+
+
+def _outputs(step: Step, x: str, scores: str) -> Any:
+    """Return the output in the form of the input; scores as images, keys x queries x heads."""
+    output = _steps_back(step, x)
+    return (output, step.build.transposed(scores, (0, 1, 3, 2))) if step.attributes["scores"] else output
 
 
 def _mapped(step: Step, x: str, name: str) -> str:
@@ -46,7 +46,10 @@ def _bias(step: Step, name: str) -> np.ndarray:
 
 
 def _attend(step: Step, queries: str, keys: str, values: str, masks: Sequence[str]) -> tuple[str, str]:
-    """Return (steps, N, C) of three of them, each head a part of the channels, and the scores (N, heads, Tq, Tk)."""
+    """Return (steps, N, C) of three of them, where each head has a part of the channels, and scores (N, heads, Q, K).
+
+    Scores of keys that are not seen are 0, also where a query sees none.
+    """
     build, call = step.build, step.attributes
     heads = int(call["heads"])
     orders = ((1, 2, 0, 3), (1, 2, 3, 0), (1, 2, 0, 3))
@@ -55,34 +58,28 @@ def _attend(step: Step, queries: str, keys: str, values: str, masks: Sequence[st
         for x, order in zip((queries, keys, values), orders, strict=True)
     )
     scores = build.node("Mul", build.node("MatMul", q, k), build.constant("Scale", np.float32(call["scale"])))
-    unseen = ""
+    seen = [_seen(step, mask, step.sizes[-1]) for mask in masks]
     if call["causal"]:
         if build.opset < 14:
             raise NotInOnnx("AttentionMask='causal' before OpsetVersion 14")
         ones = build.node("Add", build.node("Mul", scores, _number(step, 0)), _number(step, 1))
-        unseen = build.node("Sub", build.node("Trilu", ones, upper=0), _number(step, 1))
+        seen.append(build.node("Trilu", ones, upper=0))
+    for each in seen:
+        unseen = build.node("Sub", each, _number(step, 1))
         scores = build.node("Add", scores, build.node("Mul", unseen, _number(step, _FAR)))
-    weights = _weights(step, scores, masks, unseen)
-    mixed = build.node("MatMul", weights, v)
-    return build.reshaped(build.transposed(mixed, (2, 0, 1, 3)), [0, 0, -1]), weights
+    scores = build.node("Softmax", scores, axis=-1)
+    if masks:
+        for each in seen:
+            scores = build.node("Mul", scores, each)
+    mixed = build.node("MatMul", scores, v)
+    return build.reshaped(build.transposed(mixed, (2, 0, 1, 3)), [0, 0, -1]), scores
 
 
-def _weights(step: Step, scores: str, masks: Sequence[str], unseen: str) -> str:
-    """Return the softmax of scores; with a mask (S, N, 1), or (N, 1, L) of 1-D images, it is 0 where that is 0.
-
-    ``unseen`` is -1 for keys behind a query, 0 for all others.
-    """
+def _seen(step: Step, mask: str, size: Size) -> str:
+    """Return (N, 1, 1, keys), 1 where a mask is not 0."""
     build = step.build
-    if not masks:
-        return build.node("Softmax", scores, axis=-1)
-    order = (1, 2, 0) if step.sizes[-1].format == "CT" else (0, 1, 2)
-    flags = build.unsqueezed(build.transposed(masks[0], order), 1)  # (N, 1, 1, Tk)
-    absent = build.node("Cast", build.node("Equal", flags, _number(step, 0)), to=1)
-    far = build.node("Sub", scores, build.node("Mul", absent, _number(step, _FAR)))
-    present = build.node("Sub", _number(step, 1), absent)
-    if unseen:
-        present = build.node("Mul", present, build.node("Add", unseen, _number(step, 1)))
-    return build.node("Mul", build.node("Softmax", far, axis=-1), present)  # 0 also where no key is left
+    x = build.transposed(_steps_first(step, mask, size), (1, 2, 0))
+    return build.unsqueezed(build.node("Sign", build.node("Abs", x)), 1)
 
 
 def _number(step: Step, value: float) -> str:
@@ -90,11 +87,13 @@ def _number(step: Step, value: float) -> str:
 
 
 def _steps_first(step: Step, x: str, size: Size) -> str:
-    """Return (steps, N, C); elements of 1-D images (N, C, L) are steps too."""
-    if size.format not in ("CT", "SC"):
-        raise NotInOnnx(f"inputs that are no lists of elements, but {size}")
+    """Return (steps, N, C); elements of 1-D images (N, C, L) are steps too, and features are one step."""
+    if size.format == "C":
+        return step.build.unsqueezed(x, 0)
     return x if size.format == "CT" else step.build.transposed(x, (2, 0, 1))
 
 
 def _steps_back(step: Step, x: str) -> str:
+    if step.size.format == "C":
+        return step.build.squeezed(x, 0)
     return x if step.size.format == "CT" else step.build.transposed(x, (1, 2, 0))

@@ -10,6 +10,7 @@ import numpy as np
 from mlnet.errors import NetworkError
 from mlnet.interop.onnx_graph import OnnxGraph
 from mlnet.layers.base import Size
+from mlnet.layers.general_input import InputLayer as GeneralInputLayer
 from mlnet.layers.input import InputLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.trained import TrainedNetwork, predict
@@ -43,7 +44,8 @@ def largest_difference(function: str, net: TrainedNetwork, graph: OnnxGraph, run
         for tensor, x, layer in zip(graph.inputs, data, network.input_layers, strict=True)
     }
     found = run(feeds)
-    expected = predict(net, tuple(data) if len(data) > 1 else data[0], Acceleration="none")
+    given = [as_given(layer, x) for layer, x in zip(network.input_layers, data, strict=True)]
+    expected = predict(net, tuple(given) if len(given) > 1 else given[0], Acceleration="none")
     largest = 0.0
     sizes = [network.sizes[index][0] for index in network.output_indices]
     for ours, theirs, size in zip(expected if len(sizes) > 1 else (expected,), found, sizes, strict=True):
@@ -58,7 +60,10 @@ def largest_difference(function: str, net: TrainedNetwork, graph: OnnxGraph, run
 
 
 def random_data(network: Resolved, layer: InputLayer, batch: int, generator: np.random.Generator) -> Any:
-    """Return data for an input layer, in MATLAB's form, around its Mean; whole numbers where a layer needs them."""
+    """Return data for an input layer, in MATLAB's form, around its Mean; whole numbers where a layer needs them.
+
+    `as_given` makes of it what `predict` takes.
+    """
     size = layer.size()
     whole = [limits for each in network.layers for limits in each.whole_inputs.values()]
     shape = (*size.dims, _STEPS) if size.is_sequence else size.dims
@@ -81,6 +86,32 @@ def random_data(network: Resolved, layer: InputLayer, batch: int, generator: np.
     if size.is_sequence:
         return observations
     return np.stack(observations, -1 if size.spatial else 0)
+
+
+def as_given(layer: InputLayer, x: Any) -> Any:
+    """Return data in the order of dimensions of an inputLayer, and with complex numbers where a layer splits them."""
+    if getattr(layer, "SplitComplexInputs", False):
+        return [_joined(each, layer) for each in x] if isinstance(x, list) else _joined(x, layer)
+    if not isinstance(layer, GeneralInputLayer):
+        return x
+    if isinstance(x, list):
+        return [_in_order(each, "SCT", layer.InputFormat.replace("B", "")) for each in x]
+    return _in_order(x, "SCB" if "S" in layer.InputFormat else "BC", layer.InputFormat)
+
+
+def _in_order(x: np.ndarray, order: str, labels: str) -> np.ndarray:
+    """Return an array, whose dimensions are sorted by ``order``, with those of ``labels``."""
+    if x.ndim != len(labels):
+        return x
+    places = sorted(range(len(labels)), key=lambda axis: order.index(labels[axis]))
+    return np.transpose(x, np.argsort(places))
+
+
+def _joined(x: np.ndarray, layer: InputLayer) -> np.ndarray:
+    """Return complex numbers of the real and the imaginary channels."""
+    axis = 1 if layer.size().format == "C" else -2
+    real, imaginary = np.split(x, 2, axis)
+    return real + 1j * imaginary
 
 
 def _spread(value: np.ndarray, size: Size) -> np.ndarray:

@@ -16,7 +16,7 @@ from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.unknown import Unknown
+from mlnet.layers.unpooling import MaxUnpooling2DLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source, where_text
 
@@ -86,6 +86,11 @@ class _Writer:
             return
         if None in inputs:
             return
+        if any(self._is_place(source) for source in network.sources[index]) and not isinstance(
+            layer, MaxUnpooling2DLayer
+        ):
+            self._mistake(index, "the places of maxima, which are numbered otherwise in the file")
+            return
         if call is None:
             for output, size in enumerate(network.sizes[index]):
                 self._values[Source(index, output)] = _Value(inputs[0].name, size, inputs[0].is_flat)
@@ -95,6 +100,10 @@ class _Writer:
                 self._values[Source(index, output)] = value
         except NotInOnnx as reason:
             self._mistake(index, str(reason))
+
+    def _is_place(self, source: Source) -> bool:
+        """Tell whether an output has the indices or the size of unpooling."""
+        return source.output > 0 and bool(getattr(self._network.layers[source.layer], "HasUnpoolingOutputs", False))
 
     def _mistake(self, index: int, reason: str) -> None:
         where = where_text(index, self._network.layers[index])

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from conformance.table import case_of
 
 import mlnet
 from mlnet.network.resolve import resolve
 from mlnet.rules import read_only
+from mlnet.training.statistics import with_values
 
 POSITIVE = {"TrainedVariance", "StandardDeviation"}
 
@@ -31,3 +33,10 @@ def random_network(layers: Any, seed: int = 0) -> Any:
         filled.append(layer.replaced(**values))
     kind = mlnet.DAGNetwork if isinstance(layers, mlnet.LayerGraph) else mlnet.SeriesNetwork
     return kind(network.with_layers(filled))
+
+
+def filled(name: str, row: Any) -> mlnet.DAGNetwork:
+    """Return a network of a row of the conformance table, with random parameters."""
+    case = case_of(name, row)
+    values = {key: value.astype(np.float32) for key, value in case.parameters.items()}
+    return mlnet.DAGNetwork(case.with_statistics.with_layers(with_values(case.with_statistics, values)))

@@ -16,7 +16,7 @@ from mlnet import (
     regressionLayer,
 )
 from mlnet.interop import onnx_writer
-from mlnet.interop.onnx_check import random_data, to_file
+from mlnet.interop.onnx_check import as_given, random_data, to_file
 from mlnet.interop.onnx_file import runner, to_bytes
 from mlnet.interop.onnx_writer import graph_of
 
@@ -37,7 +37,8 @@ def differences(net, opset=17, batches=(1, 7), seed=1):
         feeds = {
             name: to_file(x, layer.size()) for name, x, layer in zip(names, data, network.input_layers, strict=True)
         }
-        outputs = predict(net, tuple(data) if len(data) > 1 else data[0])
+        given = [as_given(layer, x) for layer, x in zip(network.input_layers, data, strict=True)]
+        outputs = predict(net, tuple(given) if len(given) > 1 else given[0])
         sizes = [network.sizes[index][0] for index in network.output_indices]
         for ours, theirs, size in zip(outputs if len(sizes) > 1 else [outputs], run(feeds), sizes, strict=True):
             expected = to_file(ours, size)

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.table import TABLE, case_of
+from conformance.table import TABLE
 
 import mlnet
 from mlnet import DataError, NotSupportedError, exportWeights, importWeights, predict
 from mlnet.network.trained import DAGNetwork
-from mlnet.training.statistics import with_values
 
-from .networks import random_network
+from .networks import filled, random_network
 
 NO_RULE = {"whiteningLayer"}
 """What has parameters and nothing like it in either library."""
@@ -24,13 +23,6 @@ SEQUENCE = GENERATOR.normal(size=(3, 8, 6)).astype(np.float32)
 IMAGES = GENERATOR.normal(size=(2, 4, 8, 6)).astype(np.float32)
 LINES = GENERATOR.normal(size=(2, 4, 9)).astype(np.float32)
 VOLUMES = GENERATOR.normal(size=(2, 3, 5, 4, 6)).astype(np.float32)
-
-
-def filled(name, row):
-    """Return a network of a row of the conformance table, with random parameters."""
-    case = case_of(name, row)
-    values = {key: value.astype(np.float32) for key, value in case.parameters.items()}
-    return DAGNetwork(case.with_statistics.with_layers(with_values(case.with_statistics, values)))
 
 
 @pytest.mark.parametrize("library", ["pytorch", "keras"])
