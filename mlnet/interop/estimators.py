@@ -124,6 +124,9 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
 
     Notes
     -----
+    ``fit`` has no ``sample_weight``, as `trainNetwork` weighs classes (ClassWeights of `classificationLayer`) and not
+    observations; scikit-learn leaves out its checks of weights then, and runs all others.
+
     The layers and options are checked by ``fit``, as scikit-learn wants it. ``from mlnet import *`` leaves this name
     out, so that it does not load scikit-learn.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from mlnet.storage import mat_format as mat
 from mlnet.storage.mat_format import Tagged
 from mlnet.storage.mat_writer import Notes, Writer
 
+_NUMBER = re.compile(r"errno = (\d+)")
+
 
 def fill(path: Path, variables: dict[str, Any], where: str) -> None:
     """Write variables into a new file, with MATLAB's header and a check sum.
@@ -24,19 +27,31 @@ def fill(path: Path, variables: dict[str, Any], where: str) -> None:
         For a value that is not plain.
     MissingExtraError
         Where the package h5py is not installed.
+    OSError
+        Where the file cannot be written.
     """
     h5py = hdf.h5py_for(where)
-    with h5py.File(path, "w", userblock_size=hdf.BLOCK, libver="earliest") as file:
-        notes = Notes()
-        writer = HdfWriter(h5py, file, notes, where)
-        for name, value in variables.items():
-            writer.add(notes.name(name), value)
-        HdfWriter(h5py, file, Notes(), where).add(mat.NOTES, notes.plain())
+    try:
+        with h5py.File(path, "w", userblock_size=hdf.BLOCK, libver="earliest") as file:
+            notes = Notes()
+            writer = HdfWriter(h5py, file, notes, where)
+            for name, value in variables.items():
+                writer.add(notes.name(name), value)
+            HdfWriter(h5py, file, Notes(), where).add(mat.NOTES, notes.plain())
+    except (OSError, RuntimeError) as error:
+        raise _of_the_system(error) from error
     text = f"{hdf.SIGN}, CRC-32: {hdf.check_sum(path):08x} HDF5 schema 1.00 .".ljust(116).encode()
     with open(path, "r+b") as out:
         out.write((text + bytes(8) + b"\x00\x02IM").ljust(hdf.BLOCK, b"\0"))
         out.flush()
         os.fsync(out.fileno())
+
+
+def _of_the_system(error: OSError | RuntimeError) -> OSError:
+    """Return the error of the system behind one of the library, which speaks of places in the file and of its name."""
+    found = _NUMBER.search(str(error))
+    number = getattr(error, "errno", None) or (int(found[1]) if found else 0)
+    return OSError(number, os.strerror(number)) if number else OSError("the library HDF5 could not write it")
 
 
 class HdfWriter(Writer):

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from joblib.externals.loky import get_reusable_executor
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits, load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mlnet import (
@@ -121,6 +122,23 @@ def test_names_of_features_are_checked():
     assert classifier.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     with pytest.raises(ValueError, match="feature names"):
         classifier.predict(table.rename(columns={"a": "e"}))
+
+
+def test_tables_texts_and_pipelines_of_columns():
+    table = pd.DataFrame(X, columns=["a", "b", "c", "d"]).assign(kind=np.array(["u", "v", "w"])[y])
+    columns = make_column_transformer((StandardScaler(), ["a", "b"]), (OneHotEncoder(), ["kind"]))
+    names = pd.Series(np.array(["setosa", "versicolor", "virginica"])[y], name="species")
+    model = make_pipeline(columns, NetworkClassifier(options=SHORT, random_state=0)).fit(table, names)
+    assert model.score(table, names) > 0.95 and set(model.predict(table[:3])) <= set(names)
+    two = NetworkClassifier(options=SHORT, random_state=0).fit(table[["a", "b"]], names == "setosa")
+    assert (
+        two.predict_proba(table[["a", "b"]]).shape == (150, 2)
+        and two.score(table[["a", "b"]], names == "setosa") > 0.95
+    )
+    both = NetworkRegressor(options=SHORT, random_state=0).fit(table[["a", "b"]], table[["c", "d"]])
+    assert both.predict(table[["a", "b"]]).shape == (150, 2)
+    with pytest.raises(TypeError, match="sample_weight"):
+        NetworkClassifier().fit(X, y, sample_weight=np.ones(150))
 
 
 def test_rows_become_images():
