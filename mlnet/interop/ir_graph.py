@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,21 @@ class IrValue:
         return len(self.shape)
 
 
+@dataclass(frozen=True)
+class IrBody:
+    """What a loop computes for each part of its first input.
+
+    The first parameter of the graph takes the parts, the others take what the results behind the first one were before;
+    the parts of the first result are put one after the other.
+    """
+
+    build: IrBuilder
+    reverse: bool
+
+
 @dataclass
 class IrLayer:
-    """One operation; ``names`` are those of the tensors that it puts out, by port."""
+    """One operation; ``names`` are those of the tensors that it puts out, by port; loops have a ``body``."""
 
     name: str
     kind: str
@@ -43,6 +55,7 @@ class IrLayer:
     outputs: list[IrValue]
     names: dict[int, list[str]] = field(default_factory=dict)
     constant: np.ndarray | None = None
+    body: IrBody | None = None
 
 
 class IrBuilder:
@@ -141,11 +154,7 @@ class IrBuilder:
         for old in sorted(needed):
             layer = self.layers[old]
             inputs, outputs = tuple(map(moved, layer.inputs)), list(map(moved, layer.outputs))
-            layers.append(
-                IrLayer(
-                    layer.name, layer.kind, layer.opset, layer.attributes, inputs, outputs, layer.names, layer.constant
-                )
-            )
+            layers.append(replace(layer, inputs=inputs, outputs=outputs))
         return layers
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mlnet.interop.ir_graph import IrBuilder, IrValue
+from mlnet.interop.ir_loop import looped
 from mlnet.interop.onnx_graph import OnnxNode
-from mlnet.interop.onnx_step import NotInOnnx
 
 LSTM_ORDER = (2, 0, 3, 1)
 """OpenVINO's gates f, i, c, o by their places in ONNX's i, o, f, c."""
@@ -37,11 +37,10 @@ def recurrent(build: IrBuilder, node: OnnxNode, inputs: list[IrValue | None]) ->
         )
         given = [zeros] * (1 + is_lstm)
     arrays = [build.layers[value.layer].constant for value in (weights, recurrent_weights, bias)]
-    values = [build.constant(each) for each in (_lstm if is_lstm else _gru)(node, *arrays)]  # type: ignore[arg-type]
     names = node.attributes["activations"][: len(node.attributes["activations"]) // directions]
-    unknown = [name for name in names if name not in _FUNCTIONS]
-    if unknown:
-        raise NotInOnnx(f"the function {unknown[0]} in a recurrent layer")
+    if not _FUNCTIONS.keys() >= set(names):
+        return _looped(build, node, x, given, arrays)  # type: ignore[arg-type]
+    values = [build.constant(each) for each in (_lstm if is_lstm else _gru)(node, *arrays)]  # type: ignore[arg-type]
     options = {
         "hidden_size": units,
         "direction": node.attributes["direction"],
@@ -56,6 +55,31 @@ def recurrent(build: IrBuilder, node: OnnxNode, inputs: list[IrValue | None]) ->
     kind, opset = ("LSTMSequence", 5) if is_lstm else ("GRUSequence", 5)
     sequence, *last = build.several(kind, opset, [observations_first, *given, lengths, *values], outputs, **options)
     return [_swapped(build, sequence, (2, 1, 0, 3)), *(_swapped(build, each, (1, 0, 2)) for each in last)]
+
+
+def _looped(
+    build: IrBuilder, node: OnnxNode, x: IrValue, given: list[IrValue], arrays: list[np.ndarray]
+) -> list[IrValue]:
+    """Return what loops put out, as `recurrent` does; ``given`` are first states (N, directions, H)."""
+    batch, directions, units = given[0].shape
+    found: list[list[IrValue]] = []
+    for number in range(directions):
+        own = [
+            build.add("Gather", 8, [state, build.whole(number), build.whole(1)], (batch, units), batch_dims=0)
+            for state in given
+        ]
+        found.append(looped(build, node, x, own, [array[number] for array in arrays], reverse=number == 1))
+    return [_stacked(build, list(values), int(not place)) for place, values in enumerate(zip(*found, strict=True))]
+
+
+def _stacked(build: IrBuilder, values: list[IrValue], axis: int) -> IrValue:
+    """Return values in a row along a new axis."""
+    shape = values[0].shape
+    parts = [
+        build.add("Unsqueeze", 1, [value, build.whole([axis])], (*shape[:axis], 1, *shape[axis:])) for value in values
+    ]
+    whole = (*shape[:axis], len(values), *shape[axis:])
+    return parts[0] if len(parts) == 1 else build.add("Concat", 1, parts, whole, axis=axis)
 
 
 def _swapped(build: IrBuilder, x: IrValue, order: tuple[int, ...]) -> IrValue:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mlnet.interop.ir_graph import IrBuilder, IrLayer, IrValue
+from mlnet.interop.ir_graph import IrBody, IrBuilder, IrLayer, IrValue
 
 _VERSION = "11"
 _ALIGNMENT = 64
@@ -18,8 +18,16 @@ _LITTLE = {"f32": "<f4", "i64": "<i8"}
 def to_files(build: IrBuilder) -> tuple[bytes, bytes]:
     """Return the contents of the .xml and the .bin file."""
     net = ElementTree.Element("net", name=clean(build.name), version=_VERSION)
-    layers, edges = ElementTree.SubElement(net, "layers"), ElementTree.SubElement(net, "edges")
     content = bytearray()
+    _graph(net, build, content)
+    ElementTree.SubElement(net, "rt_info")
+    ElementTree.indent(net)
+    return ElementTree.tostring(net, encoding="utf-8", xml_declaration=True), bytes(content)
+
+
+def _graph(net: ElementTree.Element, build: IrBuilder, content: bytearray) -> None:
+    """Add the layers and edges of a graph, and the bytes of its constants."""
+    layers, edges = ElementTree.SubElement(net, "layers"), ElementTree.SubElement(net, "edges")
     for number, layer in enumerate(build.used()):
         element = ElementTree.SubElement(
             layers, "layer", id=str(number), name=clean(layer.name), type=layer.kind, version=f"opset{layer.opset}"
@@ -30,12 +38,34 @@ def to_files(build: IrBuilder) -> tuple[bytes, bytes]:
         _ports(element, "input", list(enumerate(layer.inputs)), {})
         names = {place: layer.names.get(value.port, []) for place, value in _places(layer)}
         _ports(element, "output", _places(layer), names)
+        if layer.body is not None:
+            _loop(element, layer, layer.body, content)
         for place, value in enumerate(layer.inputs):
             ends = {"from-layer": value.layer, "from-port": value.port, "to-layer": number, "to-port": place}
             ElementTree.SubElement(edges, "edge", {name: str(end) for name, end in ends.items()})
-    ElementTree.SubElement(net, "rt_info")
-    ElementTree.indent(net)
-    return ElementTree.tostring(net, encoding="utf-8", xml_declaration=True), bytes(content)
+
+
+def _loop(element: ElementTree.Element, layer: IrLayer, body: IrBody, content: bytearray) -> None:
+    """Add what a loop takes and puts out, what it keeps from step to step, and what it computes."""
+    places: dict[str, list[str]] = {"Parameter": [], "Result": []}
+    for number, inner in enumerate(body.build.used()):
+        if inner.kind in places:
+            places[inner.kind].append(str(number))
+    start, end = ("-1", "0") if body.reverse else ("0", "-1")
+    part = {"axis": "0", "start": start, "end": end, "stride": "-1" if body.reverse else "1", "part_size": "1"}
+    ports = ElementTree.SubElement(element, "port_map")
+    outputs = [value.port for value in layer.outputs]
+    for kind, inside, outside in (
+        ("input", places["Parameter"], range(len(layer.inputs))),
+        ("output", places["Result"], outputs),
+    ):
+        for number, (inner_id, port) in enumerate(zip(inside, outside, strict=True)):
+            ends = {"external_port_id": str(port), "internal_layer_id": inner_id}
+            ElementTree.SubElement(ports, kind, {**ends, **(part if not number else {})})
+    back = ElementTree.SubElement(element, "back_edges")
+    for source, target in zip(places["Result"][1:], places["Parameter"][1:], strict=True):
+        ElementTree.SubElement(back, "edge", {"from-layer": source, "to-layer": target})
+    _graph(ElementTree.SubElement(element, "body"), body.build, content)
 
 
 def _places(layer: IrLayer) -> list[tuple[int, IrValue]]:

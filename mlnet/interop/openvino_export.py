@@ -91,9 +91,9 @@ def exportOpenVINO(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> flo
     Not in MATLAB. The files are written without OpenVINO, and checked before they get their names where the package
     openvino is installed. The operations are those of OpenVINO 2024.0 and newer.
 
-    Cannot be written: functionLayer and custom layers, which are code; recurrent layers with softsign or hard-sigmoid,
-    which the runtime's sequences do not have; indexing1dLayer with a mask, wordEmbeddingLayer of images, functions as
-    Normalization, states of several sequences, and indices of maxPooling2dLayer without a maxUnpooling2dLayer.
+    Cannot be written: functionLayer and custom layers, which are code; indexing1dLayer with a mask, wordEmbeddingLayer
+    of images, functions as Normalization, states of several sequences, and indices of maxPooling2dLayer that do not go
+    to a maxUnpooling2dLayer.
     """
     function = _Options.constructor_name
     check_arguments(function, net, nargout)
