@@ -16,6 +16,7 @@ from mlnet.interop.onnx_step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
+from mlnet.layers.unknown import Unknown
 from mlnet.layers.unpooling import MaxUnpooling2DLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source, where_text
