@@ -20,6 +20,7 @@ from mlnet.functional.options import (
     with_format,
 )
 from mlnet.functional.pairs import call_pair
+from mlnet.functional.single import quick_call
 from mlnet.layers.group_normalization import (
     groupNormalizationLayer,
     instanceNormalizationLayer,
@@ -94,11 +95,16 @@ def batchnorm(X: Any, offset: Any, scale: Any, *args: Any, nargout: int = 1, **o
     if given and nargout == 1:
         (y,), saved = call_pair("batchnorm", "batch_normalization_inference", [batch.array, o, s, *given], attributes)
     else:
-        (y,), saved = call_pair("batchnorm", "batch_normalization", [batch.array, o, s], attributes)
+        arrays = [batch.array, o, s]
+        quick = quick_call("batchnorm", "batch_normalization", arrays, attributes)
+        if quick is None:
+            (y,), saved = call_pair("batchnorm", "batch_normalization", arrays, attributes)
+        else:
+            y, saved = quick
     result = as_given(_back(batch, y, data), chosen.DataFormat)
     if nargout == 1:
         return result
-    found = [np.asarray(each, y.dtype).reshape(-1, 1) for each in (saved.mean, saved.variance)]
+    found = [np.array(each, y.dtype).reshape(-1, 1) for each in (saved.mean, saved.variance)]
     if given:
         decays = (chosen.MeanDecay, chosen.VarianceDecay)
         found = [

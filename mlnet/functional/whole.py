@@ -60,10 +60,15 @@ class Plans:
         """
         return (
             self._suits
-            and self._used < _MOST_USED
+            and self.has_room
             and all(each is None for each in lengths)
             and all(each.dtype == np.float32 for each in arrays)
         )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more call may have a plan."""
+        return self._used < _MOST_USED
 
     def take(self) -> StepPlan:
         """Return a plan that nobody uses."""

@@ -66,15 +66,17 @@ def run_elementwise(function: Callable[..., object], *arrays: np.ndarray) -> Non
 def filled(function: Callable[..., object], outputs: int, *arrays: np.ndarray) -> list[np.ndarray]:
     """Return the arrays that ``function(*outputs, *arrays)`` fills element by element.
 
-    They have shape and type of the first array; all arrays have its shape. Where that is possible, the function gets
-    flat pieces that stay in the cache, on all threads.
+    They have shape, type and order in memory of the first array; all arrays have its shape. Where that is possible, the
+    function gets flat pieces that stay in the cache, on all threads.
     """
     first = arrays[0]
-    found = [np.empty(first.shape, first.dtype) for _ in range(outputs)]
-    if first.size <= _SHARED or not all(each.flags.c_contiguous for each in arrays):
+    found = [np.empty_like(first) for _ in range(outputs)]
+    axes = np.argsort([-stride for stride in first.strides], kind="stable")
+    moved = [each.transpose(axes) for each in (*found, *arrays)]
+    if first.size <= _SHARED or not all(each.flags.c_contiguous for each in moved):
         function(*found, *arrays)
         return found
-    flat = [each.reshape(-1) for each in (*found, *arrays)]
+    flat = [each.reshape(-1) for each in moved]
     pieces = split(first.size, 1, _PIECE)
 
     def task(part: int, slot: int) -> None:

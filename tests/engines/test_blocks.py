@@ -172,3 +172,14 @@ def test_workspaces_do_not_share_what_they_keep():
     one, two = Workspace(shared), Workspace(shared)
     assert not np.shares_memory(one.empty("a", (3,), np.float32), two.empty("a", (3,), np.float32))
     assert np.shares_memory(one.scratch("a", (3,), np.float32), two.scratch("a", (3,), np.float32))
+
+
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_filled_arrays_lie_in_memory_as_the_first_one(axes):
+    a, b = (np.random.default_rng(seed).normal(size=(40, 60, 50)).transpose(axes) for seed in (1, 2))
+    outputs = blocks.filled(lambda x, y, a, b: (np.add(a, b, out=x), np.multiply(a, b, out=y)), 2, a, b)
+    for found, expected in zip(outputs, (a + b, a * b), strict=True):
+        np.testing.assert_array_equal(found, expected)
+        assert found.strides == a.strides
+    other = np.ascontiguousarray(b)
+    np.testing.assert_array_equal(blocks.filled(lambda x, a, b: np.add(a, b, out=x), 1, a, other)[0], a + b)
