@@ -10,7 +10,7 @@ import numpy as np
 
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn import teams
-from mlnet.engines.onednn.library import Library
+from mlnet.engines.onednn.library import Library, failure
 from mlnet.engines.onednn.objects import Attributes, Call, Context, Memory, address_of
 from mlnet.parallel.kernels import Kernels
 
@@ -21,15 +21,20 @@ _MOST = 256
 class _Primitive:
     """A call whose memories point to other arrays each time."""
 
-    __slots__ = ("_call", "_memories")
+    __slots__ = ("_handles", "_kept", "_run", "_set_handle")
 
     def __init__(self, call: Call, memories: tuple[Memory, ...]) -> None:
-        self._call, self._memories = call, memories
+        self._kept = call, memories
+        self._run, self._handles = call.run, [memory.handle for memory in memories]
+        self._set_handle = memories[0].description.library.set_data_handle
 
     def __call__(self, *arrays: np.ndarray) -> None:
-        for memory, array in zip(self._memories, arrays, strict=True):
-            memory.point_to(address_of(array))
-        self._call()
+        set_handle = self._set_handle
+        for handle, array in zip(self._handles, arrays, strict=True):
+            set_handle(handle, address_of(array))
+        status = self._run()
+        if status:
+            raise failure("primitive_execute", status)
 
 
 class OneDnnKernels(Kernels):
