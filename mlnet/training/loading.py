@@ -107,7 +107,7 @@ class Loader:
             rows.generator = np.random.default_rng([self.seed, epoch, start])
         parts = data.predictors.parts if isinstance(data.predictors, Inputs) else (data.predictors,)
         for number, part in enumerate(parts):
-            if not isinstance(part, SequencePredictors):
+            if not isinstance(part, SequencePredictors) and part.augmentation:
                 part.generator = np.random.default_rng([self.seed, epoch, start, number])
         return data.predictors.batch(index, self._dtype), data.predictors.lengths(index)
 

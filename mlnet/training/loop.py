@@ -201,9 +201,12 @@ class Trainer:
             self.objective.gradient(saved, self._loss_workspace), parameters.gradients.keys()
         )
         parameters.set_gradients(gradients)
-        parameters.add_l2(options.L2Regularization)
-        parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
-        self.solver.step(rate)
+        if math.isinf(options.GradientThreshold):
+            self.solver.step(rate, options.L2Regularization)
+        else:
+            parameters.add_l2(options.L2Regularization)
+            parameters.clip(options.GradientThreshold, options.GradientThresholdMethod)
+            self.solver.step(rate)
         self.moving.update(self._plan)
         keep_states(self._plan, parameters.values)
         if self.carried is not None:

@@ -16,6 +16,10 @@ from mlnet.training.options import (
 from mlnet.training.parameters import Parameters
 
 
+_PIECE = 1 << 14
+"""Parameters that are changed at once: few enough for everything about them to stay in the cache."""
+
+
 class Solver(ABC):
     """Changes the parameters by one step for each mini-batch; its memory are vectors as long as the parameters."""
 
@@ -25,14 +29,27 @@ class Solver(ABC):
         self.parameters = parameters
         self.iteration = 0
         self.memory = {slot: np.zeros_like(parameters.flat_values) for slot in self.slots}
-        buffers = [np.empty_like(parameters.flat_values) for _ in range(2)]
-        every = (parameters.flat_values, parameters.flat_gradients, *self.memory.values(), *buffers)
-        self._segments = [(tuple(flat[where] for flat in every), factor) for where, factor, _ in parameters.segments]
+        every = (parameters.flat_values, parameters.flat_gradients, *self.memory.values())
+        buffers = [np.empty(_PIECE, parameters.flat_values.dtype) for _ in range(2)]
+        self._pieces: list[tuple[tuple[np.ndarray, ...], float, float]] = []
+        for where, factor, l2_factor in parameters.segments:
+            for start in range(where.start, where.stop, _PIECE):
+                part = slice(start, min(start + _PIECE, where.stop))
+                views = [*(flat[part] for flat in every), *(buffer[: part.stop - start] for buffer in buffers)]
+                self._pieces.append((tuple(views), factor, l2_factor))
 
-    def step(self, learn_rate: float) -> None:
-        """Change the parameters by their gradients; each segment has the rate ``learn_rate * LearnRateFactor``."""
+    def step(self, learn_rate: float, l2_regularization: float = 0.0) -> None:
+        """Change the parameters by their gradients; each segment has the rate ``learn_rate * LearnRateFactor``.
+
+        The gradients of the L2 penalty, ``l2_regularization * L2Factor * value``, are added first.
+        """
         self.iteration += 1
-        for views, factor in self._segments:
+        for views, factor, l2_factor in self._pieces:
+            penalty = l2_regularization * l2_factor
+            if penalty:
+                values, gradients, *_, buffer = views
+                np.multiply(values, self._typed(penalty), out=buffer)
+                np.add(gradients, buffer, out=gradients)
             self._update(self._typed(learn_rate * factor), *views)
 
     @abstractmethod

@@ -54,7 +54,7 @@ class Predictors:
         where: str = "X",
     ) -> None:
         self.generator: np.random.Generator | None = None
-        self._augmentation = augmentation
+        self.augmentation = augmentation
         array = numeric_array(data, where, "a numeric array", "fiubc")
         if array.size == 0:
             raise DataError(f"{where}: needs at least one observation, but got an empty array (shape {array.shape}).")
@@ -77,8 +77,8 @@ class Predictors:
     def batch(self, index: Index, dtype: type = np.float32) -> np.ndarray:
         """Return the observations ``index`` in the engines' order."""
         batch = self._fetch(index)
-        if self._augmentation:
-            batch = augmented(batch, self._augmentation, self.dims[:-1], self.generator)
+        if self.augmentation:
+            batch = augmented(batch, self.augmentation, self.dims[:-1], self.generator)
         if self._split:
             batch = np.concatenate([batch.real, batch.imag], axis=-1)
         if self._function is not None:

@@ -71,6 +71,7 @@ class DatastorePredictors:
     ) -> None:
         self.generator: np.random.Generator | None = None
         self.rows, self._column, self._format, self.dims = rows, column, format, dims
+        self.augmentation = augmentation
         self._options: dict[str, Any] = {
             "split_complex": split_complex,
             "function": function,

@@ -9,7 +9,8 @@ import numpy as np
 
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn.library import Library
-from mlnet.engines.onednn.objects import Context, Description, Memory, PrimitiveDescription, address_of, zeros
+from mlnet.engines.onednn.objects import Context, Description, Memory, PrimitiveDescription
+from mlnet.engines.onednn.rooms import address_of, zeros
 
 GATES = {"lstm": 4, "gru": 3, "lbr_gru": 3}
 """The kinds of cells."""

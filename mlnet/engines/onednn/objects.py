@@ -12,9 +12,8 @@ import numpy as np
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.library import Argument, Library, RefusedError, dims, failure
+from mlnet.engines.onednn.rooms import Rooms, address_of, zeros
 from mlnet.engines.onednn.teams import creating
-
-_ALIGNMENT = 64
 
 _SMALL = 1 << 17
 """Bytes up to which a copy is not shared among threads."""
@@ -100,11 +99,6 @@ class Memory:
         )
         self.followers: list[Memory] = []
 
-    @classmethod
-    def allocated(cls, description: Description) -> Memory:
-        """Return memory with room for ``description``, all zeros."""
-        return cls(description, zeros(description.size))
-
     @property
     def handle(self) -> int:
         """The library's handle."""
@@ -128,21 +122,6 @@ class Memory:
         view.array = self.array
         self.followers.append(view)
         return view
-
-
-def zeros(size: int) -> np.ndarray:
-    """Return ``size`` bytes of zeros at an address that vector instructions like."""
-    raw = np.zeros(size + _ALIGNMENT, np.uint8)
-    start = -address_of(raw) % _ALIGNMENT
-    return raw[start : start + size]
-
-
-def address_of(array: np.ndarray) -> int:
-    """Return where the first element of an array is."""
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # the fastest way
-    except (TypeError, ValueError, BufferError):  # not writeable, or nothing in it
-        return array.__array_interface__["data"][0]
 
 
 class PrimitiveDescription:
@@ -260,6 +239,7 @@ class Context:
         self.generator: np.random.Generator | None = None
         self.forgetters: list[Callable[[], None]] = []
         self.gradient_room: Mapping[Any, np.ndarray] = {}
+        self._rooms = Rooms()
         self._scratch = zeros(0)
         self._scratchpads: list[Memory] = []
         self._spare: list[np.ndarray] = []
@@ -274,7 +254,7 @@ class Context:
     def memory(self, layout: Description) -> Memory:
         """Return new memory, all zeros, that is counted in ``allocated``."""
         self.allocated += layout.size
-        return Memory.allocated(layout)
+        return Memory(layout, self._rooms.zeros(layout.size))
 
     def room(self, layout: Description) -> Memory:
         """Return memory for a value, which may have been another one's where only the outputs are looked at."""
@@ -357,7 +337,7 @@ class Context:
 
     def _scratchpad(self, description: Description) -> Memory:
         if description.size > self._scratch.size:
-            self._scratch = zeros(description.size)
+            self._scratch = self._rooms.zeros(description.size)
             for memory in self._scratchpads:
                 memory.point_to(address_of(self._scratch))
         memory = Memory(description, self._scratch)

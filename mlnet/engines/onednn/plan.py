@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -27,6 +26,9 @@ _SMALL = 1 << 24
 
 _KEPT = 4
 """Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
+
+_HUGE = 1e37
+"""Numbers whose sums may not be finite."""
 
 
 class OneDnnPlan(StepPlan):
@@ -256,9 +258,9 @@ class OneDnnPlan(StepPlan):
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    """Tell whether the sum is finite: no NaN, no infinity, and nothing that is nearly one."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(np.add.reduce(array, axis=None))
+    """Tell whether there is no NaN, no infinity, and nothing that is nearly one."""
+    least, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
+    return bool(-_HUGE < least and largest < _HUGE)  # NaN is not less than anything
 
 
 class Values(Sequence[np.ndarray]):

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from mlnet.engines.onednn.library import RefusedError
-from mlnet.engines.onednn.objects import Context, Description, Memory, address_of
+from mlnet.engines.onednn.objects import Context, Description, Memory
+from mlnet.engines.onednn.rooms import address_of
 
 
 def sizes_of(shape: tuple[int, ...]) -> tuple[int, ...]:
