@@ -29,6 +29,7 @@ STREAM_IN_ORDER = 1
 
 # dnnl_format_tag_t and dnnl_scratchpad_mode_t, dnnl_types.h
 TAG_ANY = 1
+TAG_BLOCKS = {16: 78, 8: 102}  # dnnl_aBcd16b, dnnl_aBcd8b
 SCRATCHPAD_USER = 1
 
 # dnnl_prop_kind_t, dnnl_types.h

@@ -14,12 +14,24 @@ from mlnet.engines.onednn.objects import Attributes, Description, Memory, Primit
 from mlnet.engines.onednn.tensors import Produced, Tensor
 
 
+_HALF = 8
+"""Channels of which the library makes blocks of 16."""
+
+_LEAN = "jit:avx512_core"
+"""An implementation that takes half as long where it finds channels last, not rounded up to a block; so does what comes
+behind."""
+
+_AXES = 4
+"""Of images."""
+
+
 class Convolution(LibraryNode):
     """``convolution2d`` and ``convolution3d``: weights (h, w, C, F), bias (1, 1, F)."""
 
     kind = "convolution"
     multiplies = True
     algorithm = c.CONVOLUTION_DIRECT
+    _is_lean = False
 
     def build(
         self,
@@ -52,11 +64,12 @@ class Convolution(LibraryNode):
         require(onto is None or onto.sizes == self._sizes, "inputs that are repeated along an axis")
         computed = [Attributes.RECTIFIED] if rectified else post_operations(followers)
         self._forward = self._described(Attributes(context.library, computed), onto)
-        output = self._output((shape[0], *spatial, filters), self._forward.layout(c.QUERY_DST, self._sizes), onto)
+        given = self._forward.layout(c.QUERY_DST, self._sizes)
+        output = self._output((shape[0], *spatial, filters), given.in_blocks() if self._is_lean else given, onto)
         source = self.read(self.x, self._forward.layout(c.QUERY_SRC, self.x.sizes), self.steps)
         matrix = self._weights_as(self._forward.layout(c.QUERY_WEIGHTS, self._weights_layout.dims), self.steps)
-        memories = {c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory, c.ARG_DST: output.memory}
-        self.steps.append(context.call(self._forward, memories))
+        memories = {c.ARG_SRC: source, c.ARG_WEIGHTS: matrix, c.ARG_BIAS: self._bias.memory}
+        self.steps.append(context.call(self._forward, {**memories, c.ARG_DST: output.copy(given).memory}))
         return output
 
     def _output(self, shape: tuple[int, ...], layout: Description, onto: Tensor | None) -> Produced:
@@ -74,9 +87,15 @@ class Convolution(LibraryNode):
         """Return the forward, for prediction with channels last if there is one: layouts of all layers agree then."""
         context, kind = self.context, c.FORWARD_TRAINING if self.is_training else c.FORWARD_INFERENCE
         weights, sizes = self.factor(self._weights_layout.dims), [self.x.sizes, self._sizes]
+        plain = context.plain(sizes[0]), context.plain(sizes[1])
         choices = [(self.factor(sizes[0]), context.any(sizes[1]))]
         if context.is_final:
-            choices.insert(0, (context.plain(sizes[0]), context.plain(sizes[1])))
+            choices.insert(0, plain)
+        if self._may_be_lean():
+            parts = [kind, self.algorithm, choices[0][0], weights, self._bias_layout, plain[1], *self._geometry]
+            found = context.describe(f"{self.kind}_forward", *parts, attributes=attributes, may_be_reference=True)
+            self._is_lean = found.implementation.startswith(_LEAN)
+            choices = [(choices[0][0], plain[1])] if self._is_lean else choices
         if onto is not None:
             choices = [(source, onto.layout) for source, _ in choices] + choices[-1:]
         for source, target in choices:
@@ -86,6 +105,22 @@ class Convolution(LibraryNode):
             except RefusedError as error:
                 refused = error
         raise refused
+
+    def _may_be_lean(self) -> bool:
+        """Tell whether blocks of channels would be half empty, and channels last are nothing new for the neighbours."""
+        channels, filters = self.x.sizes[1], self._sizes[1]
+        is_image = self.kind == "convolution" and len(self._sizes) == len(self._weights_layout.dims) == _AXES
+        return (
+            is_image
+            and not (self.context.is_final or self.is_rounded)
+            and _HALF in (channels, filters)
+            and filters in c.TAG_BLOCKS
+            and self.x.layout.is_same_memory(self.context.plain(self.x.sizes))
+        )
+
+    def _chosen(self, sizes: tuple[int, ...]) -> Description:
+        """Return sizes of values whose layout the library is to choose, or channels last."""
+        return self.context.plain(sizes) if self._is_lean else self.factor(sizes)
 
     def _weights_as(self, layout: Description, steps: list[Step]) -> Memory:
         return self.read(self._weights, layout, steps, counts=False)
@@ -143,7 +178,7 @@ class Convolution(LibraryNode):
             self.factor(self.x.sizes),
             context.any(sizes),
             self._bias_layout,
-            self.factor(self._sizes),
+            self._chosen(self._sizes),
             *self._geometry,
             self._forward,
         )
@@ -168,15 +203,16 @@ class Convolution(LibraryNode):
             self.algorithm,
             context.any(self.x.sizes),
             self.factor(sizes),
-            self.factor(self._sizes),
+            self._chosen(self._sizes),
             *self._geometry,
             self._forward,
         )
-        d_x = self.passing(self.x.shape, description.layout(c.QUERY_DIFF_SRC, self.x.sizes))
+        given = description.layout(c.QUERY_DIFF_SRC, self.x.sizes)
+        d_x = self.passing(self.x.shape, given.in_blocks() if self._is_lean else given)
         memories = {
             c.ARG_DIFF_DST: self.read(d_output, description.layout(c.QUERY_DIFF_DST, self._sizes), steps),
             c.ARG_WEIGHTS: self._weights_as(description.layout(c.QUERY_WEIGHTS, sizes), steps),
-            c.ARG_DIFF_SRC: d_x.memory,
+            c.ARG_DIFF_SRC: d_x.copy(given).memory,
         }
         steps.append(context.call(description, memories))
         return d_x

@@ -15,6 +15,12 @@ from mlnet.engines.onednn.library import Argument, Library, RefusedError, dims, 
 from mlnet.engines.onednn.rooms import Rooms, address_of, zeros
 from mlnet.engines.onednn.teams import creating
 
+_SHIFT = 16
+"""Bytes."""
+
+_AXES = 4
+"""Of images: observations, channels, height, width."""
+
 _SMALL = 1 << 17
 """Bytes up to which a copy is not shared among threads."""
 
@@ -65,6 +71,22 @@ class Description:
         """Return sizes whose layout the library is to choose."""
         name = "memory_desc_create_with_tag"
         return cls(library, library.new(name, len(sizes), dims(sizes), kind, c.TAG_ANY), tuple(sizes))
+
+    def in_blocks(self) -> Description:
+        """Return channels last as one block of channels, which is the same memory, or the layout as it is.
+
+        The library's normalization and pooling are faster where they find blocks, its convolutions of few channels
+        where they find channels last.
+        """
+        tag = c.TAG_BLOCKS.get(self.dims[1]) if len(self.dims) == _AXES else None
+        if tag is None or self != Description.plain(self.library, self.dims):
+            return self
+        handle = self.library.new("memory_desc_create_with_tag", _AXES, dims(self.dims), c.FLOAT32, tag)
+        return Description(self.library, handle, self.dims)
+
+    def is_same_memory(self, other: Description) -> bool:
+        """Tell whether all elements lie at the same places in another layout of the same sizes."""
+        return self == other or self.in_blocks() == other.in_blocks()
 
     def part(self, sizes: Sequence[int], offsets: Sequence[int]) -> Description:
         """Return the description of a part of this memory."""
@@ -251,20 +273,24 @@ class Context:
         for forget in self.forgetters:
             forget()
 
-    def memory(self, layout: Description) -> Memory:
-        """Return new memory, all zeros, that is counted in ``allocated``."""
+    def memory(self, layout: Description, shift: int = 0) -> Memory:
+        """Return new memory, all zeros, that is counted in ``allocated``, ``shift`` bytes behind an even address."""
         self.allocated += layout.size
-        return Memory(layout, self._rooms.zeros(layout.size))
+        return Memory(layout, self._rooms.zeros(layout.size + shift)[shift:])
 
     def room(self, layout: Description) -> Memory:
         """Return memory for a value, which may have been another one's where only the outputs are looked at."""
         return self.reused(layout) if self.is_final else self.memory(layout)
 
     def reused(self, layout: Description) -> Memory:
-        """Return memory that may have been another tensor's, see `release`; what is in it is of no use."""
+        """Return memory that may have been another tensor's, see `release`; what is in it is of no use.
+
+        On the way back it does not lie at even addresses: there the library's normalization would write past the
+        caches what it has just read and what is read next.
+        """
         fitting = [room for room in self._spare if layout.size <= room.size <= 2 * layout.size]
         if not fitting:
-            return self.memory(layout)
+            return self.memory(layout, 0 if self.is_final else _SHIFT)
         room = fitting[-1]  # the last one that was used is most likely in the cache
         self._spare = [other for other in self._spare if other is not room]
         return Memory(layout, room[: layout.size] if layout.size < room.size else room)

@@ -28,6 +28,7 @@ class Tensor(ABC):
     def __init__(self, context: Context, shape: tuple[int, ...]) -> None:
         self._context, self.shape = context, shape
         self._copies: list[Copy] = []
+        self._views: list[Copy] = []
         self.readers = 0
         """How many are still to read it, on the way back."""
         self.is_parameter = False
@@ -55,9 +56,12 @@ class Tensor(ABC):
         """Return the tensor in another layout, or itself."""
         if layout == self.layout:
             return Copy(self._context, self.memory, None)
-        for copy in self._copies:
+        for copy in [*self._copies, *self._views]:
             if copy.memory.description == layout:
                 return copy
+        if layout.is_same_memory(self.layout):
+            self._views.append(Copy(self._context, self.memory.seen_as(layout), None))
+            return self._views[-1]
         copy = Copy(self._context, self.memory, layout, self._context.memory if self.is_parameter else None)
         self._copies.append(copy)
         return copy
@@ -93,7 +97,7 @@ class Produced(Tensor):
         super().__init__(context, shape)
         plain = context.plain(self.sizes)
         self._memory = context.room(layout or plain) if memory is None else memory
-        self._array = _view(self._memory, shape) if layout is None or layout == plain else None
+        self._array = _view(self._memory, shape) if layout is None or layout.is_same_memory(plain) else None
         self._plain: Copy | None = None
 
     @property
