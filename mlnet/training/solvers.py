@@ -15,7 +15,6 @@ from mlnet.training.options import (
 )
 from mlnet.training.parameters import Parameters
 
-
 _PIECE = 1 << 15
 """Parameters that are changed at once: few enough for everything about them to stay in the cache."""
 

@@ -93,7 +93,10 @@ def adam(options, state, g, value, rate, t):
         (adam, trainingOptions("adam", GradientDecayFactor=0.8, SquaredGradientDecayFactor=0.95, Epsilon=1e-3)),
     ],
 )
-def test_solver_follows_its_formula(formula, options):
+@pytest.mark.parametrize("piece", [None, 5])
+def test_solver_follows_its_formula(formula, options, piece, monkeypatch):
+    if piece:
+        monkeypatch.setattr("mlnet.training.solvers._PIECE", piece)
     generator = np.random.default_rng(0)
     p = parameters()
     solver = make_solver(options, p)
@@ -104,8 +107,11 @@ def test_solver_follows_its_formula(formula, options):
     for t, rate in enumerate((0.1, 0.1, 0.03, 0.2), start=1):
         gradients = {key: generator.normal(size=p.values[key].shape) for key in FACTORS}
         p.set_gradients(gradients)
-        p.add_l2(l2)
-        solver.step(rate)
+        if piece:
+            solver.step(rate, l2)
+        else:
+            p.add_l2(l2)
+            solver.step(rate)
         for key, values in expected.items():
             rate_factor, l2_factor = FACTORS[key]
             for i, value in enumerate(values):

@@ -13,7 +13,6 @@ from mlnet.engines.onednn.nodes import Backward, LibraryNode, Step, require
 from mlnet.engines.onednn.objects import Attributes, Description, Memory, PrimitiveDescription
 from mlnet.engines.onednn.tensors import Produced, Tensor
 
-
 _HALF = 8
 """Channels of which the library makes blocks of 16."""
 

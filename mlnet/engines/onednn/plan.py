@@ -278,7 +278,7 @@ class OneDnnPlan(StepPlan):
 def _is_finite(array: np.ndarray) -> bool:
     """Tell whether there is no NaN, no infinity, and nothing that is nearly one."""
     least, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
-    return bool(-_HUGE < least and largest < _HUGE)  # NaN is not less than anything
+    return bool(least > -_HUGE and largest < _HUGE)  # NaN is not less than anything
 
 
 class Values(Sequence[np.ndarray]):

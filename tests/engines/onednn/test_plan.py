@@ -61,9 +61,10 @@ def values_for(filters: int = 5, channels: int = 3, pixels: int = 9) -> dict[tup
 
 
 @pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("filters", [5, 8, 16])
 @pytest.mark.parametrize("count", [1, 2, 7, 32])
-def test_a_network_gives_the_same(count, fused):
-    program, values = network(), values_for()
+def test_a_network_gives_the_same(count, filters, fused):
+    program, values = network(), values_for(filters)
     x = numbers(np.random.default_rng(1), (count, 11, 10, 3))
     learnables = [key for key in values if key not in {("conv1", "Bias"), ("conv2", "Bias")}]  # their gradients are 0
     if fused:
@@ -73,6 +74,34 @@ def test_a_network_gives_the_same(count, fused):
         assert_near(ours.forward(x, values), theirs.forward(x, values))
     else:
         compare(program, x, values, learnables=learnables)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+def test_eight_channels_are_not_rounded_up_to_blocks_of_16(channels):
+    program = Program(
+        (
+            conv("a", -1, 3),
+            normalization("bn", 0),
+            Node("pool", "max_pooling2d", (1,), (), POOL),
+            conv("b", 2, 3),
+            Node("scaling", "scaling", (3,), (), {"scale": 0.5, "bias": 0.1}),
+            conv("c", 4, 3),
+            Node("tanh", "tanh", (5,)),
+            conv("d", 6, 1),
+        )
+    )
+    generator = np.random.default_rng(4)
+    sizes = {"a": (3, 3, channels, 8), "b": (3, 3, 8, 16), "c": (3, 3, 16, 8), "d": (1, 1, 8, 3)}
+    values = {(name, "Weights"): numbers(generator, size) * np.float32(0.3) for name, size in sizes.items()}
+    values |= {(name, "Bias"): numbers(generator, (1, 1, size[-1])) for name, size in sizes.items()}
+    values |= {("bn", "Offset"): numbers(generator, (1, 1, 8)), ("bn", "Scale"): numbers(generator, (1, 1, 8))}
+    learnables = [key for key in values if key != ("a", "Bias")]  # its gradient is 0
+    plan = compare(program, numbers(generator, (5, 9, 8, channels)), values, learnables=learnables)
+    assert [node.reason for node in plan._active.nodes if "scaling" not in node.node.name] == [""] * 7
+    first = plan._active.nodes[0]
+    if first.implementations[0].startswith("jit:avx512"):
+        assert first.output.memory.description.size == 5 * 9 * 8 * 8 * 4
+        assert plan._active.nodes[1].reorders == plan._active.nodes[2].reorders == plan._active.nodes[3].reorders == 0
 
 
 def test_what_is_not_the_librarys_is_numpys_and_counted():
