@@ -96,13 +96,13 @@ def scikit_step(workload: Workload, neural: Any) -> Step | None:
         return None
     x, y = data(workload, BATCHES)
     model = neural.MLPClassifier((100, 100, 100), "logistic", solver="sgd", batch_size=workload.batch)
-    starts = [*range(0, len(y), workload.batch)]
+    starts, classes = [*range(0, len(y), workload.batch)], np.arange(workload.classes)
     number = iter(range(10**9))
 
     def step() -> None:
         start = starts[next(number) % len(starts)]
         rows = slice(start, start + workload.batch)
-        model.partial_fit(x[rows], y[rows], range(workload.classes))
+        model.partial_fit(x[rows], y[rows], classes=classes)
 
     return step
 

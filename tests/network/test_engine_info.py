@@ -37,7 +37,7 @@ NUMPY = f"NumPy {np.__version__}"
 def layers() -> list:
     return [
         imageInputLayer([8, 6, 3], Name="in"),
-        convolution2dLayer(3, 16, Padding="same", Name="conv"),
+        convolution2dLayer(3, 32, Padding="same", Name="conv"),
         batchNormalizationLayer(Name="bn"),
         reluLayer(Name="relu"),
         swishLayer(Name="swish"),

@@ -62,6 +62,7 @@ class Convolution(LibraryNode):
         self._sizes = (shape[0], filters, *spatial)
         require(onto is None or onto.sizes == self._sizes, "inputs that are repeated along an axis")
         computed = [Attributes.RECTIFIED] if rectified else post_operations(followers)
+        require(not (self.is_rounded and self._has_few_channels()), "too few channels for bfloat16")
         self._forward = self._described(Attributes(context.library, computed), onto)
         given = self._forward.layout(c.QUERY_DST, self._sizes)
         output = self._output((shape[0], *spatial, filters), given.in_blocks() if self._is_lean else given, onto)
@@ -90,7 +91,7 @@ class Convolution(LibraryNode):
         choices = [(self.factor(sizes[0]), context.any(sizes[1]))]
         if context.is_final:
             choices.insert(0, plain)
-        if self._may_be_lean():
+        if not context.is_final and self._has_few_channels():
             parts = [kind, self.algorithm, choices[0][0], weights, self._bias_layout, plain[1], *self._geometry]
             found = context.describe(f"{self.kind}_forward", *parts, attributes=attributes, may_be_reference=True)
             self._is_lean = found.implementation.startswith(_LEAN)
@@ -105,13 +106,12 @@ class Convolution(LibraryNode):
                 refused = error
         raise refused
 
-    def _may_be_lean(self) -> bool:
+    def _has_few_channels(self) -> bool:
         """Tell whether blocks of channels would be half empty, and channels last are nothing new for the neighbours."""
         channels, filters = self.x.sizes[1], self._sizes[1]
         is_image = self.kind == "convolution" and len(self._sizes) == len(self._weights_layout.dims) == _AXES
         return (
             is_image
-            and not (self.context.is_final or self.is_rounded)
             and _HALF in (channels, filters)
             and filters in c.TAG_BLOCKS
             and self.x.layout.is_same_memory(self.context.plain(self.x.sizes))

@@ -6,6 +6,7 @@ be looked up, on virtual machines twice.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import mmap
 
@@ -51,10 +52,8 @@ def _piece(size: int) -> np.ndarray:
     """Return at least ``size`` bytes of zeros that begin with a large page."""
     size = -(-size // _PAGE) * _PAGE
     memory = mmap.mmap(-1, size + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    try:
+    with contextlib.suppress(OSError):  # a system without them
         memory.madvise(mmap.MADV_HUGEPAGE)
-    except OSError:
-        pass  # a system without them
     raw = np.frombuffer(memory, np.uint8)
     start = -address_of(raw) % _PAGE
     return raw[start : start + size]
