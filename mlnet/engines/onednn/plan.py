@@ -105,6 +105,7 @@ class OneDnnPlan(StepPlan):
             and self._known_key == ((x.shape, None),)
             and last is None
             and lengths is None
+            and self._known_key not in self._refused
             and not self.whole_reason
             and x.dtype == np.float32
             and _is_finite(x)
