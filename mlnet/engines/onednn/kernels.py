@@ -10,7 +10,7 @@ import numpy as np
 
 from mlnet.engines.onednn import constants as c
 from mlnet.engines.onednn import teams
-from mlnet.engines.onednn.library import Library
+from mlnet.engines.onednn.library import Library, failure
 from mlnet.engines.onednn.objects import Attributes, Call, Context, Memory
 from mlnet.engines.onednn.rooms import address_of
 from mlnet.parallel.kernels import Kernels
