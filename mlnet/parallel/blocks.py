@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 
 import numpy as np
 
 from mlnet.parallel.blas import single_threaded
 from mlnet.parallel.cores import threads
+from mlnet.parallel.places import held
 from mlnet.parallel.threads import Job, Task, helpers
 
 BLOCK_BYTES = 1 << 20
@@ -44,9 +46,10 @@ def run(task: Task, parts: int) -> None:
         for part in range(parts):
             task(part, 0)
         return
-    with single_threaded():
+    team = helpers(min(parts, threads()) - 1)
+    with single_threaded(), held() if team else nullcontext():
         job = Job(task, parts)
-        for helper in helpers(min(parts, threads()) - 1):
+        for helper in team:
             helper.give(job)
         job.work(0)
         job.finish()

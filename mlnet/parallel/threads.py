@@ -6,14 +6,14 @@ are daemons: they end with the interpreter.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import queue
 import threading
 from collections.abc import Callable
 
 import numpy as np
+
+from mlnet.parallel import places
 
 Task = Callable[[int, int], None]
 """task(part, slot)"""
@@ -81,19 +81,11 @@ class Helper:
         self._jobs.put(job)
 
     def _keep_apart(self) -> None:
-        """Forbid the helper the core that the caller runs on.
-
-        Threads that wake one another all the time look to Linux as if they took turns: left alone, it often keeps
-        both on one core for seconds, and nothing is gained.
-        """
-        core = _current_core()
-        if core == self._apart_from or self._thread.native_id is None:
-            return
-        self._apart_from = core
-        others = os.sched_getaffinity(0) - {core}
-        if others:
-            with contextlib.suppress(OSError):  # forbidden here: the helper stays where it is
-                os.sched_setaffinity(self._thread.native_id, others)
+        """Forbid the helper the core that the caller runs on."""
+        core = places.core()
+        if core != self._apart_from and self._thread.native_id is not None:
+            self._apart_from = core
+            places.keep_away(self._thread.native_id, core)
 
     def _loop(self) -> None:
         while True:
@@ -121,18 +113,3 @@ def _forget_helpers() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)
-
-
-def _find_current_core() -> Callable[[], int]:
-    """Return the C library's ``sched_getcpu``, or where there is none a function that returns -1."""
-    if not hasattr(os, "sched_setaffinity"):
-        return lambda: -1
-    try:
-        function = ctypes.PyDLL(None).sched_getcpu
-    except (OSError, AttributeError):
-        return lambda: -1
-    function.argtypes, function.restype = [], ctypes.c_int
-    return function
-
-
-_current_core = _find_current_core()
