@@ -157,6 +157,13 @@ class StepPlan:
                 self._keep(node, output if isinstance(output, tuple) else (output,), after)
         return self.output(data, 0) if last is None else self.values[-1]
 
+    def again(self, x: np.ndarray, parameters: Mapping[Key, np.ndarray]) -> np.ndarray | None:
+        """Return the first output for a mini-batch like one that `forward` has computed, by the shortest way.
+
+        None where there is no shorter way than `forward`. `output` and the rest tell nothing of it.
+        """
+        return None
+
     def _keep(self, node: Node, outputs: Sequence[np.ndarray], lengths: np.ndarray | None) -> None:
         for number, output in enumerate(outputs):
             along_time = node.time is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -41,7 +40,7 @@ def select_engine(acceleration: str = "auto", environment: str = "auto") -> Engi
 
 def select(acceleration: str = "auto", environment: str = "auto") -> Selection:
     """Return the engine with the reason for it, see `select_engine`."""
-    wanted = os.environ.get("MLNET_ENGINE")
+    wanted = os.environ["MLNET_ENGINE"] if "MLNET_ENGINE" in os.environ else None  # noqa: SIM401 - quicker
     if wanted is not None and wanted not in ENGINES:
         raise OptionError(f"MLNET_ENGINE: needs one of {', '.join(ENGINES)}, but is '{wanted}'.")
     if environment not in ("auto", "cpu"):
@@ -70,22 +69,32 @@ def engine_named(name: str) -> Engine:
         Where it cannot be used.
     """
     assert name in ENGINES, name
+    if name == "numpy":
+        return _numpy()
+    finding = _finding()
+    try:
+        library = finding.load()
+    except finding.UnusableError as error:
+        raise MissingExtraError(f"oneDNN: {error}. Try: pip install mlnet[fast]") from None
+    return _onednn(library)
+
+
+@lru_cache(maxsize=1)
+def _numpy() -> Engine:
     from mlnet.engines.numpy.engine import NumpyEngine
 
-    if name == "numpy":
-        return _engine(NumpyEngine)
-    from mlnet.engines.onednn.finding import load
-    from mlnet.engines.onednn.library import UnusableError
-
-    try:
-        library = load()
-    except UnusableError as error:
-        raise MissingExtraError(f"oneDNN: {error}. Try: pip install mlnet[fast]") from None
-    from mlnet.engines.onednn.engine import OneDnnEngine
-
-    return _engine(OneDnnEngine, library, _engine(NumpyEngine))
+    return NumpyEngine()
 
 
 @lru_cache(maxsize=8)
-def _engine(kind: Callable[..., Engine], *arguments: Any) -> Engine:
-    return kind(*arguments)
+def _onednn(library: Any) -> Engine:
+    from mlnet.engines.onednn.engine import OneDnnEngine
+
+    return OneDnnEngine(library, _numpy())
+
+
+@lru_cache(maxsize=1)
+def _finding() -> Any:
+    from mlnet.engines.onednn import finding
+
+    return finding

@@ -180,10 +180,9 @@ class Compiled:
             return self._by_operation(number, self.by_numpy[number])
         if node.operation in recurrent.OPERATIONS:
             return self._by_operation(number, "")
-        name = node.operation.removeprefix(folding.PREFIX).removeprefix(PREFIX)
-        builder = BUILDERS.get(name)
+        builder = builder_of(node)
         if builder is None:
-            return self._by_operation(number, lacking(name))
+            return self._by_operation(number, lacking(_plain_name(node)))
         plain, operands = node, self._operands(node)
         if node.operation.startswith(PREFIX):
             plain = replace(node, attributes={**node.attributes, "rectified": True})
@@ -401,6 +400,15 @@ class Compiled:
 
         way.do(add)
         return total
+
+
+def builder_of(node: Node) -> type[LibraryNode] | None:
+    """Return what makes calls of the library of a node, None where it has none."""
+    return BUILDERS.get(_plain_name(node))
+
+
+def _plain_name(node: Node) -> str:
+    return node.operation.removeprefix(folding.PREFIX).removeprefix(PREFIX)
 
 
 class Way:

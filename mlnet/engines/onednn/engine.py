@@ -12,6 +12,7 @@ from mlnet.engines.onednn import folding, fusion
 from mlnet.engines.onednn.compiled import lacking
 from mlnet.engines.onednn.kernels import OneDnnKernels
 from mlnet.engines.onednn.library import Library
+from mlnet.engines.onednn.pieces import PredictionPlan
 from mlnet.engines.onednn.plan import OneDnnPlan
 from mlnet.engines.onednn.recurrent import Recurrent
 from mlnet.engines.program import Key, Program, StepPlan
@@ -69,7 +70,7 @@ class OneDnnEngine(Engine):
         """Return a plan with normalizations, functions and additions merged into what is before them."""
         program, values, merged = folding.fold(program, values)
         program = self._fallback.fuse(program)
-        return Predictor(OneDnnPlan(self, program, self.library, is_training=False, is_final=True), values, merged)
+        return Predictor(PredictionPlan(self, program, self.library), values, merged)
 
     def plan(self, program: Program, *, is_training: bool = True) -> StepPlan:
         """Return a plan that keeps the layouts of the library between its operations."""

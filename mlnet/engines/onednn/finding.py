@@ -31,14 +31,16 @@ def load() -> Library:
     UnusableError
         Where there is none, or none that works.
     """
-    wanted = os.environ.get(VARIABLE)
-    with _lock:
-        if wanted not in _found:
-            try:
-                _found[wanted] = _load(wanted)
-            except UnusableError as error:
-                _found[wanted] = error
-        found = _found[wanted]
+    wanted = os.environ[VARIABLE] if VARIABLE in os.environ else None  # noqa: SIM401 - quicker
+    found = _found.get(wanted)
+    if found is None:
+        with _lock:
+            if wanted not in _found:
+                try:
+                    _found[wanted] = _load(wanted)
+                except UnusableError as error:
+                    _found[wanted] = error
+            found = _found[wanted]
     if isinstance(found, UnusableError):
         raise UnusableError(str(found))
     return found

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import OrderedDict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -20,15 +21,16 @@ from mlnet.engines.onednn.normalization import FarFromZeroError
 from mlnet.engines.onednn.objects import Context
 from mlnet.engines.onednn.tensors import Tensor
 from mlnet.engines.program import Data, Key, Program, Report, StepPlan
+from mlnet.parallel.blas import single_threaded
 
 _SMALL = 1 << 24
 """Multiplications of a pass below which one thread is as fast as several: they would mostly wait for one another."""
 
-_KEPT = 4
-"""Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
+ALONE = 1 << 13
+"""Elements up to which OpenBLAS computes a sum of squares on the calling thread."""
 
-_HUGE = 1e37
-"""Numbers whose sums may not be finite."""
+KEPT = 4
+"""Shapes of mini-batches for which a plan stays compiled: full and last ones, of training or validation."""
 
 
 class OneDnnPlan(StepPlan):
@@ -73,10 +75,6 @@ class OneDnnPlan(StepPlan):
         lengths: np.ndarray | Sequence[np.ndarray | None] | None = None,
     ) -> np.ndarray:
         """Return the first output for the mini-batch ``x``, see `StepPlan.forward`."""
-        if self._is_final and parameters is self._given and isinstance(x, np.ndarray) and lengths is None:
-            compiled = self._compiled.get(((x.shape, None),)) if self._generation == teams.generation() else None
-            if compiled is not None and x.dtype == np.float32 and _is_finite(x):
-                return self._repeated(compiled, x, parameters, generator)
         self._active = None
         if self._is_repeated(x, parameters, last, lengths):
             try:
@@ -108,24 +106,8 @@ class OneDnnPlan(StepPlan):
             and self._known_key not in self._refused
             and not self.whole_reason
             and x.dtype == np.float32
-            and _is_finite(x)
+            and is_finite(x)
         )
-
-    def _repeated(
-        self,
-        compiled: Compiled,
-        x: np.ndarray,
-        parameters: Mapping[Key, np.ndarray],
-        generator: np.random.Generator | None,
-    ) -> np.ndarray:
-        """Run once more what has run with the same parameters and shape."""
-        teams.use(self._library, compiled.context.threads)
-        with self._running() if compiled.is_mixed else nullcontext():
-            compiled.forward([x], parameters, generator, None)
-        self._active, self.whole_reason, self._data_lengths = compiled, "", [None]
-        self.values, self.lengths = Values(compiled.tensors), compiled.lengths  # type: ignore[assignment]
-        self.saved = [node.saved for node in compiled.nodes]
-        return self.output(x, 0)
 
     def _forward(
         self,
@@ -150,16 +132,20 @@ class OneDnnPlan(StepPlan):
         last: int | None,
         key: tuple[Any, ...],
     ) -> Compiled:
-        teams.use(self._library, self._threads)
         while True:
             compiled = self._compiled_for(key)
             try:
-                with self._running() if compiled.is_mixed else nullcontext():
+                with self._at_work(compiled):
                     compiled.forward(data, parameters, generator, last)
             except FarFromZeroError:  # a node more is NumPy's now
                 self._drop()
             else:
                 return compiled
+
+    @contextmanager
+    def _at_work(self, compiled: Compiled) -> Iterator[None]:
+        with teams.together(self._library, self._threads), self._running() if compiled.is_mixed else nullcontext():
+            yield
 
     def _is_known(self, key: tuple[Any, ...], parameters: Mapping[Key, np.ndarray]) -> bool:
         """Tell whether parameters are the arrays of the last run, and data of the same shape."""
@@ -194,7 +180,7 @@ class OneDnnPlan(StepPlan):
         if any(array.size == 0 for array in data):
             return "no observations"
         # The library's ReLU and maxima make a number of NaN: NumPy's way lets it be seen.
-        if not all(map(_is_finite, data)):
+        if not all(map(is_finite, data)):
             return "data that are not finite"
         if any(own is not None and own.size and own.min() != own.max() for own in self._data_lengths):
             # Not to be compiled for each mini-batch; nor for some of them, or results would depend on those before.
@@ -212,29 +198,34 @@ class OneDnnPlan(StepPlan):
             compiled.close()
         self._compiled.clear()
 
-    def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
-        if self._generation != teams.generation():  # in a forked process, or with other threads
+    def _renew(self) -> None:
+        """Compile again in a forked process, and with another number of threads."""
+        if self._generation != teams.generation():
             self._drop()
             self._generation = teams.generation()
+
+    def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
+        self._renew()
         if key in self._compiled:
             self._compiled.move_to_end(key)
         else:
-            while len(self._compiled) >= _KEPT:
+            while len(self._compiled) >= KEPT:
                 self._compiled.popitem(last=False)[1].close()
-            self._compiled[key] = self._compile(key)
+            self._compiled[key] = self._compile(key, Compiled, self._threads)
         return self._compiled[key]
 
-    def _compile(self, key: tuple[Any, ...]) -> Compiled:
+    def _compile(self, key: tuple[Any, ...], kind: Callable[..., Compiled], threads: int | None) -> Compiled:
+        """Return a compiled program that nobody uses, from an earlier plan if there is one."""
         found = None
         if not self._is_training:
             shapes = tuple(array.shape for _, array in self._known)
-            choices = (self._threads, id(self._library), tuple(self._by_numpy), self._is_final, self._is_mixed, shapes)
+            choices = (threads, id(self._library), tuple(self._by_numpy), self._is_final, self._is_mixed, shapes)
             self._keys[key] = spares.key_of(self.program, key, *choices)
             found = spares.take(self._keys[key])
         if found is not None:
             return found
-        context = Context(self._library, self._threads, is_final=self._is_final, is_mixed=self._is_mixed)
-        return Compiled(context, self._engine, self.program, self._is_training, self._by_numpy, self._data_lengths)
+        context = Context(self._library, threads, is_final=self._is_final, is_mixed=self._is_mixed)
+        return kind(context, self._engine, self.program, self._is_training, self._by_numpy, self._data_lengths)
 
     def backward(
         self, d_output: np.ndarray | Sequence[np.ndarray | None], wanted: Collection[Key], want_input: bool = False
@@ -243,9 +234,8 @@ class OneDnnPlan(StepPlan):
         if self._active is None:
             return super().backward(d_output, wanted, want_input)
         given = [d_output] if isinstance(d_output, np.ndarray) else d_output
-        teams.use(self._library, self._threads)
         self._active.context.gradient_room = self.gradient_room
-        with self._running() if self._active.is_mixed else nullcontext():
+        with self._at_work(self._active):
             return self._active.backward(given, self._schedule(frozenset(wanted), want_input))
 
     @property
@@ -276,10 +266,13 @@ class OneDnnPlan(StepPlan):
         return is_recurrent and not recurrent.remarks(self._workspaces[number])
 
 
-def _is_finite(array: np.ndarray) -> bool:
-    """Tell whether there is no NaN, no infinity, and nothing that is nearly one."""
-    least, largest = np.minimum.reduce(array, axis=None), np.maximum.reduce(array, axis=None)
-    return bool(least > -_HUGE and largest < _HUGE)  # NaN is not less than anything
+def is_finite(array: np.ndarray) -> bool:
+    """Tell whether the sum of squares is finite: no NaN, no infinity, and nothing that is nearly one."""
+    flat = array.reshape(-1)
+    if flat.size <= ALONE:
+        return math.isfinite(np.dot(flat, flat))
+    with single_threaded():
+        return math.isfinite(np.dot(flat, flat))
 
 
 class Values(Sequence[np.ndarray]):

@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlnet.engines.onednn.library import Library
-from mlnet.parallel import cores
+from mlnet.parallel import cores, places
 
 _state = threading.local()
 _creating = threading.RLock()
 _forks = 0
+_NOBODY: tuple[int, int, tuple[int, ...]] = (0, -1, ())
+"""The size of a team, the core that the others of it stay away from, and their native numbers."""
 
 
 def generation() -> tuple[int, int]:
@@ -39,7 +41,7 @@ def use(library: Library, threads: int | None = None) -> None:
 
     In a process that was forked after the library had worked, the thread that forked stays alone.
     """
-    if not library.has_openmp:
+    if not library.has_openmp or (threads is not None and threads == getattr(_state, "threads", None)):
         return
     if getattr(_state, "is_forked", False):
         threads = 1
@@ -51,6 +53,38 @@ def use(library: Library, threads: int | None = None) -> None:
             set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
             set_threads(threads)
         _state.threads = threads
+
+
+@contextlib.contextmanager
+def together(library: Library, threads: int | None = None) -> Iterator[None]:
+    """Let the calling thread work with so many threads, as `use`, each on a core of its own."""
+    use(library, threads)
+    number = getattr(_state, "threads", None) or 1
+    if number == 1 or places.core() < 0:
+        yield
+        return
+    size, apart_from, others = getattr(_state, "team", _NOBODY)
+    if size != number:  # before the calling thread is held: threads are started where it may run
+        apart_from, others = -1, _others(library, number)
+    with places.held():
+        core = places.core()
+        if core != apart_from:
+            are_there = [places.keep_away(each, core) for each in others]
+            _state.team = (number, core, others) if all(are_there) else _NOBODY
+        yield
+
+
+def _others(library: Library, number: int) -> tuple[int, ...]:
+    """Return the native numbers of the threads that OpenMP lets work with the calling one."""
+    run: Any = library.optional("GOMP_parallel")  # what compilers make of a parallel region
+    if run is None:
+        return ()
+    kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+    found: list[int] = []
+    function = kind(lambda nothing: found.append(threading.get_native_id()))
+    run.argtypes, run.restype = [kind, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint], None
+    run(function, None, number, 0)
+    return tuple(set(found) - {threading.get_native_id()})
 
 
 @contextlib.contextmanager
@@ -78,7 +112,7 @@ def _in_child() -> None:
     _creating = threading.RLock()
     _forks += 1
     _state.is_forked = getattr(_state, "threads", None) is not None or getattr(_state, "is_forked", False)
-    _state.threads = None
+    _state.threads, _state.team = None, _NOBODY
 
 
 if hasattr(os, "register_at_fork"):
