@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,10 @@ class _PredictOptions(_RunOptions):
     constructor_name = "predict"
 
 
+_Filled = tuple[Resolved | None, list[np.ndarray], Resolved | None]
+"""A network, values of its parameters, and the network with these values."""
+
+
 class dlnetwork(NestedNetwork, Shown):
     """A network for training loops of one's own.
 
@@ -96,12 +101,15 @@ class dlnetwork(NestedNetwork, Shown):
       View summary with summary.
     """
 
+    _filled: _Filled
+
     def __init__(self, layers: Any = (), *X: Any, **options: Any) -> None:
         count = next((number for number, each in enumerate(X) if isinstance(each, str)), len(X))
         chosen = _Options(*X[count:], **options)
         graph = layerGraph(layers)
         self._ends = open_ends(graph if outline_of(graph) is None else unfolded(graph))
         self._network: Resolved | None = None
+        self._filled = (None, [], None)
         self._learnables: dict[Key, dlarray] = {}
         self._states: dict[Key, dlarray] = {}
         self._programs: dict[Any, Plans] = {}
@@ -284,7 +292,12 @@ class dlnetwork(NestedNetwork, Shown):
         network = self._resolved(where)
         for layer in network.input_layers:
             check_statistics(layer)
-        return network.with_layers([self._with_values(each) for each in network.layers])
+        arrays = [value._data for value in (*self._learnables.values(), *self._states.values())]
+        before, known, filled = self._filled
+        if filled is None or before is not network or len(known) != len(arrays) or any(map(is_not, known, arrays)):
+            filled = network.with_layers([self._with_values(each) for each in network.layers])
+            self._filled = (network, arrays, filled)
+        return filled
 
     @classmethod
     def of(cls, ends: OpenEnds, network: Resolved) -> dlnetwork:

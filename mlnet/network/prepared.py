@@ -6,14 +6,16 @@ at the same time, in another thread, has a plan of its own.
 
 from __future__ import annotations
 
+import copy
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from mlnet.engines.base import Engine, Predictor
+from mlnet.engines.program import Key
 from mlnet.layers import general_input
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.resolve import Resolved
@@ -50,6 +52,15 @@ class Prepared:
         self.plain = _plain(network)
         self.small: set[tuple[int, ...]] = set()
 
+    def with_states(self, network: Resolved, states: Collection[Key]) -> Prepared:
+        """Return what predicts the same outputs of the same network with other states, with the same plan."""
+        layers = {layer.Name: layer for layer in network.layers}
+        changed = {key: np.asarray(getattr(layers[key[0]], key[1]), np.float32) for key in states}
+        twin = copy.copy(self)
+        twin.key = self.key._replace(network=id(network))
+        twin.predictor = self.predictor._replace(values={**self.predictor.values, **changed})
+        return twin
+
 
 _lock = threading.RLock()  # the collector may run a finalizer while the lock is held
 _kept: list[Prepared] = []
@@ -77,34 +88,59 @@ def give(network: Resolved, ready: Prepared, shape: tuple[int, ...] | None = Non
             return
         if shape is not None:
             ready.small.add(shape)
+    _keep(network, ready)
+
+
+def _keep(network: Resolved, ready: Prepared) -> None:
+    dropped = None
     with _lock:
-        if ready.key.network not in _watched:
-            _watched.add(ready.key.network)
-            weakref.finalize(network, _drop, ready.key.network).atexit = False
+        if ready.key[0] not in _watched:
+            _watched.add(ready.key[0])
+            weakref.finalize(network, _drop, ready.key[0]).atexit = False
         _kept.append(ready)
-        dropped = _kept[:-_MOST]
-        del _kept[:-_MOST]
-    dropped.clear()
+        if len(_kept) > _MOST:
+            dropped = _kept.pop(0)
+    del dropped
 
 
 def predict_plain(network: Resolved, engine: Engine, x: np.ndarray, size: int) -> np.ndarray | None:
-    """Return the scores (N, K) for an array in MATLAB's order, which is one mini-batch; None where it is not plain."""
+    """Return the scores (N, K) for real numbers in MATLAB's order, which are one mini-batch; None where that is not so.
+
+    One observation may come without the dimension of observations.
+    """
     ready = take(network, (), engine)
     shape = None
     dims = ready.plain
+    is_again = False
     try:
+        if x.shape == dims:
+            x = x[..., np.newaxis] if len(dims) > 1 else x[np.newaxis]
         if not dims or x.ndim != len(dims) + 1:
             return None
-        batch = x if len(dims) == 1 else x.transpose(-1, *range(len(dims)))
-        if batch.shape[1:] != dims or not 0 < len(batch) <= size:
-            return None
-        batch = np.ascontiguousarray(batch)
+        batch = x if x.ndim == 2 else x.transpose(_LAST_FIRST[x.ndim])
         shape = batch.shape
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
-            output = ready.predictor.plan.forward(batch, ready.predictor.values)
-        return output.reshape(len(output), -1).copy()
+        if shape[1:] != dims or not 0 < shape[0] <= size:
+            return None
+        if batch.dtype != _FLOAT:
+            batch = batch.astype(_FLOAT)
+        plan, values, _ = ready.predictor
+        output = plan.again(batch, values) if shape in ready.small else None
+        is_again = output is not None
+        if output is None:
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # NaN in the data shows
+                output = plan.forward(np.ascontiguousarray(batch), values)
+        return output.reshape(shape[0], -1).copy()
     finally:
-        give(network, ready, shape)
+        if is_again:
+            _keep(network, ready)
+        else:
+            give(network, ready, shape)
+
+
+_FLOAT = np.dtype(np.float32)
+
+_LAST_FIRST = {ndim: (ndim - 1, *range(ndim - 1)) for ndim in range(2, 6)}
+"""Axes of the engines' order, by the number of axes in MATLAB's."""
 
 
 def _plain(network: Resolved) -> tuple[int, ...]:

@@ -148,9 +148,15 @@ class Run:
         found = custom_states(self._plan)
         return {key: each for key, each in found.items() if each.shape == self._values[key].shape}
 
-    def finish(self) -> None:
-        """Keep the plan for the next prediction: nothing is asked for any more."""
-        prepared.give(self._network, self._ready)
+    def finish(self, successor: Resolved | None = None) -> None:
+        """Keep the plan for the next prediction: nothing is asked for any more.
+
+        ``successor`` is the same network with the states behind the data: the plan is for that one then.
+        """
+        if successor is None:
+            prepared.give(self._network, self._ready)
+        elif not custom_states(self._plan):
+            prepared.give(successor, self._ready.with_states(successor, self._states))
 
     def states(self) -> dict[Key, np.ndarray]:
         """Return the states behind the data that `output` has seen, (units, N)."""

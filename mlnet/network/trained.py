@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -55,17 +55,33 @@ class _PredictOptions(Declared):
     table = Table(MINI_BATCH, ENVIRONMENT, ACCELERATION, *_SEQUENCES)
 
 
-@lru_cache(maxsize=64, typed=True)
-def _options(*args: Any, **kwargs: Any) -> _PredictOptions:
-    return _PredictOptions(*args, **kwargs)
-
-
-def _are_simple(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    return all(type(value) in (int, str) for value in (*args, *kwargs.values()))
-
-
 class _ClassifyOptions(_PredictOptions):
     constructor_name = "classify"
+
+
+class _Quick(NamedTuple):
+    """Options, and those of them that a mini-batch of plain arrays needs; ``size`` is 0 where it is to be cut."""
+
+    options: _PredictOptions
+    acceleration: str
+    environment: str
+    size: int
+
+
+def _made(kind: Any, *args: Any, **kwargs: Any) -> _Quick:
+    options = kind(*args, **kwargs)
+    size = options.MiniBatchSize if isinstance(options.SequenceLength, str) else 0
+    return _Quick(options, options.Acceleration, options.ExecutionEnvironment, size)
+
+
+_made_once = lru_cache(maxsize=64, typed=True)(_made)
+_SIMPLE = {int, str}
+
+
+def _chosen(kind: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Quick:
+    """Return the options of a call, which are made once where all of them are numbers and texts."""
+    is_simple = _SIMPLE.issuperset(map(type, (*args, *kwargs.values())))
+    return _made_once(kind, *args, **kwargs) if is_simple else _made(kind, *args, **kwargs)
 
 
 class _UpdateOptions(_PredictOptions):
@@ -221,10 +237,14 @@ def predict(net: TrainedNetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # n
         return net.predict(X, *args, **kwargs)
     network = _network(net, "predict")
     X, args = _all_inputs(X, args)  # noqa: N806
-    options = _options(*args, **kwargs) if _are_simple(args, kwargs) else _PredictOptions(*args, **kwargs)
-    if type(X) is np.ndarray and X.dtype == np.float32 and isinstance(options.SequenceLength, str):
-        engine = select_engine(options.Acceleration, options.ExecutionEnvironment)
-        plain = prepared.predict_plain(network, engine, X, options.MiniBatchSize)
+    return _predicted(network, X, _chosen(_PredictOptions, args, kwargs))
+
+
+def _predicted(network: Resolved, X: Any, chosen: _Quick) -> Any:  # noqa: N803
+    """Return what a network puts out for data, a tuple where that are several outputs."""
+    options, acceleration, environment, size = chosen
+    if type(X) is np.ndarray and X.dtype.kind in "fiub":
+        plain = prepared.predict_plain(network, select_engine(acceleration, environment), X, size)
         if plain is not None:
             return plain
     run = Run(network, X, options)
@@ -267,8 +287,7 @@ def classify(net: TrainedNetwork, X: Any, *args: Any, nargout: int = 1, **kwargs
     _check_nargout(nargout, "classify")
     network = _classifier(net, "classify")
     X, args = _all_inputs(X, args)  # noqa: N806
-    options = _ClassifyOptions(*args, **kwargs)
-    scores = predict(net, X, **options._values)
+    scores = _predicted(network, X, _chosen(_ClassifyOptions, args, kwargs))
     labels = _classes(network, scores)
     return labels if nargout == 1 else (labels, scores)
 
@@ -344,7 +363,9 @@ def predictAndUpdateState(net: T, X: Any, *args: Any, **kwargs: Any) -> tuple[T,
     options = _UpdateOptions(*args, **kwargs)
     run = Run(network, X, options, carries=True)
     scores = _all_scores(network, run)
-    return _with_states(net, run.states()), scores[0] if len(scores) == 1 else scores
+    updated = _with_states(net, run.states())
+    run.finish(updated._network)
+    return updated, scores[0] if len(scores) == 1 else scores
 
 
 def classifyAndUpdateState(  # noqa: N802
@@ -389,12 +410,14 @@ def _with_states(net: T, states: dict[Key, np.ndarray]) -> T:
     layers = []
     for layer in net._network.layers:
         mine = {name: read_only(value, np.float32) for (owner, name), value in states.items() if owner == layer.Name}
-        layers.append(layer.replaced(**mine))
+        layers.append(layer.replaced(**mine) if mine else layer)
     return type(net)(net._network.with_layers(layers))
 
 
 def _all_inputs(X: Any, args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:  # noqa: N803
     """Return the data of all inputs, given one after the other, and the arguments behind them."""
+    if not args:
+        return X, args
     count = next((number for number, arg in enumerate(args) if isinstance(arg, str)), len(args))
     return ((X, *args[:count]) if count else X), args[count:]
 

@@ -140,7 +140,9 @@ def outputs_of(
     )
     data = NetForms(formats, network, NetLoss("mse")).inputs(data, f"{options.constructor_name}: ")
     sources = list(ends) or [network.sources[index][0] for index in network.output_indices]
-    results = Run(network, data, options, ends).outputs()
+    run = Run(network, data, options, ends)
+    results = run.outputs()
+    run.finish()
     return results, [put_out_size(network, source) for source in sources]
 
 

@@ -13,17 +13,25 @@ from mlnet import (
     activations,
     additionLayer,
     batchNormalizationLayer,
+    categorical,
     classificationLayer,
     classify,
     connectLayers,
     convolution2dLayer,
+    dlnetwork,
+    dlupdate,
     featureInputLayer,
     fullyConnectedLayer,
     imageInputLayer,
     layerGraph,
+    lstmLayer,
+    minibatchpredict,
     predict,
+    predictAndUpdateState,
     reluLayer,
+    resetState,
     rng,
+    sequenceInputLayer,
     softmaxLayer,
     trainingOptions,
     trainNetwork,
@@ -197,3 +205,56 @@ def test_features():
     net = trainNetwork(x, np.arange(20) % 2, layers, trainingOptions("sgdm", MaxEpochs=1, Verbose=False))
     for given in (x, x[:1], x[::2], x[0], x.T.copy().T):
         np.testing.assert_allclose(predict(net, given), reference(net, given), rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_of_all_types_and_single_observations_go_the_short_way(monkeypatch):
+    net, x = trained(), np.round(images(3) * 20 + 100)
+    for kind in (np.float32, np.float64, np.uint8, np.int16):
+        for each in (x.astype(kind), x[..., 0].astype(kind)):
+            expected = reference(net, each)
+            predict(net, each)
+            monkeypatch.setattr(prepared.Prepared, "__init__", None)  # a plan made anew would fail
+            np.testing.assert_allclose(predict(net, each), expected, rtol=1e-5, atol=1e-6)
+            monkeypatch.undo()
+            monkeypatch.setattr(prepared, "_kept", [])
+    with pytest.raises(DataError):
+        predict(net, x + 1j)
+
+
+def test_a_plan_goes_over_to_the_network_with_the_states_behind(monkeypatch):
+    rng(0)
+    layers = [sequenceInputLayer(3), lstmLayer(4), fullyConnectedLayer(2), softmaxLayer, classificationLayer]
+    x = [np.random.default_rng(seed).standard_normal((3, 6)).astype(np.float32) for seed in range(4)]
+    y = [categorical(np.arange(6) % 2, range(2), ["a", "b"])] * 4
+    net = trainNetwork(x, y, layers, trainingOptions("sgdm", MaxEpochs=1, Verbose=False))
+    whole, start = predict(net, x[0], Acceleration="none"), net
+    net, first = predictAndUpdateState(start, x[0][:, :1])
+    made = []
+    make = prepared.Prepared.__init__
+    monkeypatch.setattr(prepared.Prepared, "__init__", lambda *given: (made.append(1), make(*given))[1])
+    steps = [first]
+    for step in range(1, 6):
+        net, scores = predictAndUpdateState(net, x[0][:, step : step + 1])
+        steps.append(scores)
+    assert made == []
+    np.testing.assert_allclose(np.concatenate(steps, axis=1), whole, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(predict(start, x[0]), whole, rtol=1e-4, atol=1e-6)  # its own states
+    several, _ = predictAndUpdateState(resetState(net), x)
+    assert several.Layers[1].HiddenState.shape == (4, 4)
+    np.testing.assert_allclose(predictAndUpdateState(resetState(several), x[0])[1], whole, rtol=1e-4, atol=1e-6)
+
+
+def test_a_changed_dlnetwork_predicts_what_it_is_now():
+    rng(0)
+    net = dlnetwork([featureInputLayer(3), fullyConnectedLayer(2, Name="fc")])
+    x = np.ones((2, 3), np.float32)
+    first = minibatchpredict(net, x)
+    np.testing.assert_array_equal(minibatchpredict(net, x), first)
+    assert net.initialized("a test") is net.initialized("a test")
+    table = net.Learnables
+    table.Value[1][:] = 5
+    net.Learnables = table
+    np.testing.assert_allclose(minibatchpredict(net, x), first + 5, rtol=1e-5)
+    other = dlupdate(lambda value: value * 2, net)
+    np.testing.assert_allclose(minibatchpredict(other, x), 2 * (first + 5), rtol=1e-5)
+    np.testing.assert_allclose(minibatchpredict(net, x), first + 5, rtol=1e-5)
