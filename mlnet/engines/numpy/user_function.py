@@ -50,7 +50,7 @@ def user_function(
     """
     if apart and lengths is not None and np.any(lengths != inputs[0].shape[1]):
         rest = {"function": function, "formats": formats, "outputs": outputs, "formatted": formatted, "traced": traced}
-        return _apart(inputs, np.asarray(lengths), rest, workspace)
+        return _each_apart(inputs, np.asarray(lengths), rest, workspace)
     given = [
         wrap(to_user(x, format), None, labels_of(format) if formatted else "")
         for x, format in zip(inputs, formats, strict=True)
@@ -84,7 +84,7 @@ def user_function_backward(
     """Return the gradients of the inputs."""
     d_outputs = d_output if isinstance(d_output, tuple) else (d_output,)
     if saved.parts:
-        return _apart_backward(saved, d_outputs, wanted, workspace)
+        return _back_through_each(saved, d_outputs, wanted, workspace)
     assert saved.pullback is not None
     seeds = [
         None if each is None else to_user(each, format) for each, format in zip(d_outputs, saved.outputs, strict=True)
@@ -101,7 +101,7 @@ def user_function_backward(
     return tuple(results)
 
 
-def _apart(
+def _each_apart(
     inputs: Sequence[np.ndarray], lengths: np.ndarray, rest: dict[str, Any], workspace: Workspace
 ) -> tuple[np.ndarray | tuple[np.ndarray, ...], UserFunctionSaved]:
     """Return the outputs of sequences of each length in turn, zeros behind their ends."""
@@ -127,7 +127,7 @@ def _cut(x: np.ndarray, chosen: np.ndarray, length: int, format: str) -> np.ndar
     return x[chosen, :length] if format.endswith("T") else x[chosen]
 
 
-def _apart_backward(
+def _back_through_each(
     saved: UserFunctionSaved, d_outputs: tuple[np.ndarray | None, ...], wanted: tuple[bool, ...], workspace: Workspace
 ) -> tuple[np.ndarray | None, ...]:
     first = next(each for each in d_outputs if each is not None)

@@ -18,8 +18,8 @@ from mlnet.engines.onednn import teams
 from mlnet.engines.onednn.compiled import Compiled, builder_of
 from mlnet.engines.onednn.library import Library
 from mlnet.engines.onednn.normalization import FarFromZeroError
-from mlnet.engines.onednn.objects import zeros
 from mlnet.engines.onednn.plan import ALONE, KEPT, OneDnnPlan, is_finite
+from mlnet.engines.onednn.rooms import zeros
 from mlnet.engines.program import Key, Program
 from mlnet.parallel import blocks
 

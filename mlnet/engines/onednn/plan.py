@@ -98,7 +98,8 @@ class OneDnnPlan(StepPlan):
     def _is_repeated(self, x: Data, parameters: Mapping[Key, np.ndarray], last: int | None, lengths: Any) -> bool:
         """Tell whether a mini-batch of a shape and a table of parameters come that were the library's before."""
         return (
-            parameters is self._given
+            not self._is_final
+            and parameters is self._given
             and isinstance(x, np.ndarray)
             and self._known_key == ((x.shape, None),)
             and last is None
