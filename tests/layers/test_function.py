@@ -378,3 +378,24 @@ def test_functions_may_differentiate():
 def test_copies_share_the_function():
     layer = functionLayer(softsign)
     assert copy.deepcopy(layer).PredictFcn is softsign
+
+
+def test_sequences_of_different_lengths_apart_are_as_each_alone():
+    def total(x):  # (C, N, T): every step sees all others, so that padding would count
+        return x * np.sum(x + 1, axis=2, keepdims=True)
+
+    options = {"function": total, "formats": ("CT",), "outputs": (("CT", (2,)),), "formatted": False, "apart": True}
+    generator = np.random.default_rng(0)
+    lengths = np.array([4, 2, 4])
+    x, d_y = generator.normal(size=(2, 3, 4, 2))
+    for each, length in zip((x, d_y), (lengths, lengths), strict=True):
+        each[np.arange(4) >= length[:, None]] = 0
+    output, saved = OPERATION.forward(x, **options, lengths=lengths, workspace=Workspace())
+    (d_x,) = OPERATION.backward(saved, d_y, wanted=(True,), workspace=Workspace())
+    for number, length in enumerate(lengths):
+        one = slice(number, number + 1)
+        alone, kept = OPERATION.forward(x[one, :length], **options, lengths=lengths[one], workspace=Workspace())
+        (gradient,) = OPERATION.backward(kept, d_y[one, :length], wanted=(True,), workspace=Workspace())
+        np.testing.assert_allclose(output[one, :length], alone)
+        np.testing.assert_allclose(d_x[one, :length], gradient)
+        assert not output[number, length:].any() and not d_x[number, length:].any()
