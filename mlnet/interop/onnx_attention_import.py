@@ -23,6 +23,7 @@ from mlnet.interop.onnx_region import part_of, reason_of
 from mlnet.interop.operators.use import room
 from mlnet.layers.attention import attentionLayer
 from mlnet.layers.embedding import embeddingConcatenationLayer
+from mlnet.layers.smooth_activation import ScalingLayer
 
 _PASSING = {
     *("Identity", "Transpose", "Reshape", "Mul", "Div", "Unsqueeze", "Squeeze", "Dropout", "Cast", "Expand"),
@@ -93,10 +94,27 @@ def _parts(importer: Any, function: GraphFunction, node: OnnxNode) -> _Found | N
     others = [name for name in function.tensors if name not in ends and name in read]
     ports = {importer.tensors[name].port for name in ends}
     others = [name for name in others if importer.tensors[name].port not in ports]
+    plain = {importer.tensors[name].port for name in others}
+    others = [
+        name
+        for name in others
+        if (found := _scaled(importer, name)[0]) == importer.tensors[name].port or found not in plain
+    ]
     if len(others) > 1:
         return None
     queries, keys, values = (str(name) for name in ends)
     return _Found(queries, keys, values, others[0] if others else "", weights)
+
+
+def _scaled(importer: Any, name: str) -> tuple[str, Any, Any]:
+    """Return the tensor from which scaling layers make another one, and the scale and bias of all of them together."""
+    port, scale, bias = importer.tensors[name].port, np.float32(1), np.float32(0)
+    while True:
+        layer = importer.layer_at(port)
+        if not isinstance(layer, ScalingLayer):
+            return port, scale, bias
+        scale, bias = scale * layer.Scale, scale * layer.Bias + bias
+        port = next("\0".join(wire.source) for wire in importer.wires if wire.destination.layer == layer.Name)
 
 
 def _behind(function: GraphFunction, weights: str) -> OnnxNode | None:
@@ -158,6 +176,10 @@ def _accepted(importer: Any, function: GraphFunction, found: _Found) -> tuple[An
         ones[(..., 0) if importer.tensors[found.mask].size.is_sequence else 0] = 1  # a causal query sees something
         port = importer.tensors[found.mask].port
         pools = {name: ones if importer.tensors[name].port == port else x for name, x in pools.items()}
+        for name in pools:
+            source, scale, bias = _scaled(importer, name)
+            if source == port:
+                pools[name] = (scale * ones + bias).astype(np.float32)
     expected = _steps_last(np.asarray(shaped.to_matlab(shaped.values(list(pools.values())))), shaped.size.format)
     lists = [
         _steps_last(pools[name], importer.tensors[name].size.format)

@@ -374,7 +374,11 @@ class Importer:
 
     def layer_of(self, tensor: Tensor) -> Layer:
         """Return the layer that a tensor comes from."""
-        return self.layers[self._by_name[tensor.port.partition("\0")[0]]]
+        return self.layer_at(tensor.port)
+
+    def layer_at(self, port: str) -> Layer:
+        """Return the layer whose output a port is."""
+        return self.layers[self._by_name[port.partition("\0")[0]]]
 
     def finish(self, output: OnnxTensor, make: Callable[[Tensor], Sequence[Layer]]) -> None:
         """Add the layers behind an output of the graph."""
