@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mlnet.errors import NotSupportedError, OptionError
-from mlnet.interop.matlab_layers import handle_of
+from mlnet.interop.matlab.layers import handle_of
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer, dims
 from mlnet.layers.custom import Layer as CustomLayer

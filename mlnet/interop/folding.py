@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mlnet.interop.onnx_graph import OnnxGraph, OnnxNode
+from mlnet.interop.onnx.graph import OnnxGraph, OnnxNode
 
 CHANNEL_SCALE = "mlnet.ChannelScale"
 """An operator of no standard: the second axis times the second input, plus the third."""

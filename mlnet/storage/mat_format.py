@@ -46,7 +46,7 @@ TAG = "mlnet_class"
 RESERVED = "mlnet_"
 VERSION = 1
 
-SCRIPTS = Path(__file__).parent.parent / "interop" / "matlab"
+SCRIPTS = Path(__file__).parent.parent / "interop" / "matlab" / "scripts"
 """The folder with the functions for MATLAB's side."""
 
 DEPTH = 100

@@ -16,12 +16,12 @@ import numpy as np
 
 from mlnet import assembleNetwork, predict
 from mlnet.errors import MlnetError
-from mlnet.interop import onnx_file
-from mlnet.interop.onnx_axes import Tensor
-from mlnet.interop.onnx_import import _chain_or_graph, layers_of
-from mlnet.interop.onnx_importer import Importer
-from mlnet.interop.onnx_operators import OPERATORS as LAYERS
-from mlnet.interop.operators import OPERATORS as TABLE
+from mlnet.interop.onnx import file as onnx_file
+from mlnet.interop.onnx.operators import OPERATORS as TABLE
+from mlnet.interop.onnx.reading.axes import Tensor
+from mlnet.interop.onnx.reading.importer import Importer
+from mlnet.interop.onnx.reading.importing import _chain_or_graph, layers_of
+from mlnet.interop.onnx.reading.operators import OPERATORS as LAYERS
 from mlnet.layers.output import regressionLayer
 
 

@@ -47,7 +47,7 @@ from mlnet import (
     whiteningLayer,
 )
 from mlnet.conformance.trial import Case
-from mlnet.interop.matlab_layers import FUNCTIONS, NOT_IN_MATLAB, SINCE, function_of, handle_of
+from mlnet.interop.matlab.layers import FUNCTIONS, NOT_IN_MATLAB, SINCE, function_of, handle_of
 from mlnet.layers.output import ClassesOutputLayer
 from mlnet.network.trained import DAGNetwork
 from mlnet.training.statistics import with_values

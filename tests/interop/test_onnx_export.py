@@ -15,10 +15,10 @@ from mlnet import (
     predict,
     regressionLayer,
 )
-from mlnet.interop import onnx_writer
-from mlnet.interop.onnx_check import as_given, random_data, to_file
-from mlnet.interop.onnx_file import runner, to_bytes
-from mlnet.interop.onnx_writer import graph_of
+from mlnet.interop.onnx.check import as_given, random_data, to_file
+from mlnet.interop.onnx.file import runner, to_bytes
+from mlnet.interop.onnx.writing import writer as onnx_writer
+from mlnet.interop.onnx.writing.writer import graph_of
 
 from .networks import random_network
 from .stacks import STACKS, input_of

@@ -18,7 +18,7 @@ from mlnet import (
     predict,
     regressionLayer,
 )
-from mlnet.interop.onnx_check import random_data
+from mlnet.interop.onnx.check import random_data
 
 from .networks import random_network
 from .stacks import STACKS, input_of
@@ -136,7 +136,7 @@ def made(path, nodes, shape, constants=(), outputs=("y",)):
 
 
 def runtime(path, x):
-    from mlnet.interop.onnx_file import runner
+    from mlnet.interop.onnx.file import runner
 
     return runner("test", path.read_bytes())({"x": x})[0]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlnet import importNetworkFromONNX, predict
-from mlnet.interop.onnx_file import runner
+from mlnet.interop.onnx.file import runner
 
 onnx = pytest.importorskip("onnx")
 

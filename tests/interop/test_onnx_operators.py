@@ -7,8 +7,8 @@ import pytest
 
 from mlnet.autodiff.array import wrap
 from mlnet.autodiff.differentiate import vjp
-from mlnet.interop.operators import OPERATORS, NotComputed, computed
-from mlnet.interop.operators.use import room
+from mlnet.interop.onnx.operators import OPERATORS, NotComputed, computed
+from mlnet.interop.onnx.operators.use import room
 
 onnx = pytest.importorskip("onnx")
 
@@ -19,7 +19,7 @@ LEAST = 0.95
 
 def run(case):
     """Compute a test operator by operator; return what is wrong."""
-    from mlnet.interop.onnx_file import graph_of_model
+    from mlnet.interop.onnx.file import graph_of_model
 
     graph = graph_of_model(case.model)
     inputs, outputs = case.data_sets[0]

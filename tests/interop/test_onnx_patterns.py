@@ -9,7 +9,7 @@ import pytest
 
 import mlnet
 from mlnet import exportONNXNetwork, importNetworkFromONNX, importONNXLayers, predict, regressionLayer
-from mlnet.interop.onnx_file import runner
+from mlnet.interop.onnx.file import runner
 
 from .networks import random_network
 from .stacks import STACKS, input_of

@@ -10,7 +10,7 @@ import pytest
 
 import mlnet
 from mlnet import DataError, MissingExtraError, NotSupportedError, OptionError, UnknownNameError, exportOpenVINO
-from mlnet.interop import onnx_writer
+from mlnet.interop.onnx.writing import writer as onnx_writer
 
 from .networks import random_network
 

@@ -8,11 +8,11 @@ from conformance.table import TABLE
 
 import mlnet
 from mlnet import NotSupportedError, predict, regressionLayer
-from mlnet.interop import openvino_file
-from mlnet.interop.ir_xml import to_files
-from mlnet.interop.onnx_check import as_given, random_data, to_file
-from mlnet.interop.onnx_writer import graph_of
-from mlnet.interop.openvino_export import _OPSET, ir_of
+from mlnet.interop.onnx.check import as_given, random_data, to_file
+from mlnet.interop.onnx.writing.writer import graph_of
+from mlnet.interop.openvino import file as openvino_file
+from mlnet.interop.openvino.exporting import _OPSET, ir_of
+from mlnet.interop.openvino.xml import to_files
 
 from .networks import filled, random_network
 from .stacks import STACKS, input_of

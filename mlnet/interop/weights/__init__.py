@@ -1,0 +1,1 @@
+"""Parameters of networks from and to arrays as other libraries name them."""
