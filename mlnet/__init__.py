@@ -142,23 +142,23 @@ _NAMES_OF = {
     "plotting.plot": "plot",
     "randomness": "rng",
     "storage.files": "load save",
-    "training.metric_values": "evaluate update",
+    "training.own_loops.metric_values": "evaluate update",
     "training.metrics": (
         "accuracyMetric aucMetric fScoreMetric mapeMetric precisionMetric rSquaredMetric recallMetric rmseMetric"
     ),
-    "training.gpu": "canUseGPU gather gpuArray gpuDeviceCount",
-    "training.lbfgs_update": "lbfgsState lbfgsupdate",
-    "training.monitor": "groupSubPlot recordMetrics trainingProgressMonitor updateInfo yscale",
+    "training.own_loops.gpu": "canUseGPU gather gpuArray gpuDeviceCount",
+    "training.own_loops.lbfgs_update": "lbfgsState lbfgsupdate",
+    "training.own_loops.monitor": "groupSubPlot recordMetrics trainingProgressMonitor updateInfo yscale",
     "training.options": "trainingOptions",
     "training.schedules": (
         "cosineLearnRate cyclicalLearnRate exponentialLearnRate piecewiseLearnRate polynomialLearnRate warmupLearnRate"
     ),
-    "training.net_reporter": "TrainingInfo",
-    "training.predicting": "minibatchpredict scores2label",
-    "training.testnet": "testnet",
+    "training.nets.reporter": "TrainingInfo",
+    "training.nets.predicting": "minibatchpredict scores2label",
+    "training.nets.testnet": "testnet",
     "training.train": "trainNetwork",
-    "training.trainnet": "trainnet",
-    "training.updates": "adamupdate dlupdate rmspropupdate sgdmupdate",
+    "training.nets.trainnet": "trainnet",
+    "training.own_loops.updates": "adamupdate dlupdate rmspropupdate sgdmupdate",
 }
 """The public names, by the module that defines them."""
 

@@ -39,7 +39,7 @@ from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, to_html, to_page, to_text
 from mlnet.structure import Structure
 from mlnet.table import DataTable
-from mlnet.training.net_reporter import TrainingInfo
+from mlnet.training.nets.reporter import TrainingInfo
 
 __all__ = ["disp", "properties"]
 

@@ -16,7 +16,7 @@ from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.trained import TrainedNetwork
 from mlnet.options import Declared, Group
 from mlnet.structure import Structure
-from mlnet.training.net_reporter import TrainingInfo
+from mlnet.training.nets.reporter import TrainingInfo
 
 ALL_LINK = "Show all properties"
 NO_PROPERTIES = "No properties."

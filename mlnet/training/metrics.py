@@ -59,13 +59,13 @@ class Metric(Declared):
 
     def update(self: M, Y: Any, T: Any) -> M:  # noqa: N803
         """Return the metric that has taken in predictions and targets; see `mlnet.update`."""
-        from mlnet.training.metric_values import update
+        from mlnet.training.own_loops.metric_values import update
 
         return update(self, Y, T)
 
     def evaluate(self) -> float:
         """Return the value of the metric of all that it has taken in; see `mlnet.evaluate`."""
-        from mlnet.training.metric_values import evaluate
+        from mlnet.training.own_loops.metric_values import evaluate
 
         return evaluate(self)
 

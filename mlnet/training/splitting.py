@@ -12,7 +12,7 @@ from mlnet.network.pieces import Piece, Pieces
 from mlnet.network.resolve import Resolved
 from mlnet.network.run import states_behind
 from mlnet.training.caller import caller
-from mlnet.training.net_targets import SeveralTargets
+from mlnet.training.nets.targets import SeveralTargets
 from mlnet.training.validation import DataSet
 
 

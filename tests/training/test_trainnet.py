@@ -57,7 +57,7 @@ from mlnet import (
     trainNetwork,
 )
 from mlnet.training.board import Board
-from mlnet.training.net_table import NetTable
+from mlnet.training.nets.table import NetTable
 from mlnet.training.progress import Progress
 
 

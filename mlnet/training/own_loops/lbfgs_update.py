@@ -13,7 +13,7 @@ from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import EMPTY, choice, either, empty, integer, number
 from mlnet.structure import Structure
 from mlnet.training.full_batch.lbfgs import LBFGS, Point
-from mlnet.training.trees import leaves, matching, rebuilt, state_of
+from mlnet.training.own_loops.trees import leaves, matching, rebuilt, state_of
 
 
 class _StateOptions(Declared):

@@ -21,13 +21,13 @@ from mlnet.rules import choice, either
 from mlnet.training import metrics as known
 from mlnet.training.caller import called
 from mlnet.training.metering import Result
-from mlnet.training.net_data import NetForms, net_data_set
-from mlnet.training.net_losses import NetLoss
-from mlnet.training.net_metering import NetMeters, Output
-from mlnet.training.net_targets import names_of
+from mlnet.training.nets.data import NetForms, net_data_set
+from mlnet.training.nets.losses import NetLoss
+from mlnet.training.nets.metering import NetMeters, Output
+from mlnet.training.nets.predicting import ENCODING, FORMATS_OF_INPUTS, SEQUENCES, is_datastore
+from mlnet.training.nets.targets import names_of
 from mlnet.training.option_tables import DATA_FORMAT, FORMATS
 from mlnet.training.options import trainingOptions
-from mlnet.training.predicting import ENCODING, FORMATS_OF_INPUTS, SEQUENCES, is_datastore
 from mlnet.training.validation import put_out
 
 

@@ -22,9 +22,9 @@ from mlnet.network.wiring import Source
 from mlnet.options import describe
 from mlnet.training.caller import caller
 from mlnet.training.metering import Average, Meters, Result
-from mlnet.training.net_losses import NetLoss, is_joined
-from mlnet.training.net_metering import NetMeters, Output
-from mlnet.training.net_targets import FreeTargets, SeveralTargets, names_of
+from mlnet.training.nets.losses import NetLoss, is_joined
+from mlnet.training.nets.metering import NetMeters, Output
+from mlnet.training.nets.targets import FreeTargets, SeveralTargets, names_of
 from mlnet.training.validation import Objective
 
 _NAMED = {

@@ -24,8 +24,8 @@ from mlnet.network.wiring import Source
 from mlnet.options import Declared, Option, Table, describe
 from mlnet.rules import choice, either, flag, number, text, texts
 from mlnet.training.caller import called
-from mlnet.training.net_data import NetForms
-from mlnet.training.net_losses import NetLoss
+from mlnet.training.nets.data import NetForms
+from mlnet.training.nets.losses import NetLoss
 from mlnet.training.option_tables import DATA_FORMAT, FORMATS
 from mlnet.training.options import trainingOptions
 

@@ -15,8 +15,8 @@ from mlnet.network.run import predictors_for
 from mlnet.options import describe
 from mlnet.training.caller import caller
 from mlnet.training.data_forms import DataForms
-from mlnet.training.net_losses import NetLoss
-from mlnet.training.net_targets import SeveralTargets, is_labels, output_targets
+from mlnet.training.nets.losses import NetLoss
+from mlnet.training.nets.targets import SeveralTargets, is_labels, output_targets
 from mlnet.training.options import TrainingOptions
 from mlnet.training.targets import rows_of
 from mlnet.training.validation import DataSet

@@ -34,11 +34,11 @@ from mlnet.training.full_batch.trainer import FullBatchTrainer
 from mlnet.training.judging import CRITERION
 from mlnet.training.loading import read_once
 from mlnet.training.loop import Trainer
-from mlnet.training.net_data import NetForms, net_data_set
-from mlnet.training.net_losses import NetLoss, net_loss, open_network
-from mlnet.training.net_objective import Ends, NetObjective, make_objective
-from mlnet.training.net_reporter import NetReporter, TrainingInfo
-from mlnet.training.net_targets import names_of
+from mlnet.training.nets.data import NetForms, net_data_set
+from mlnet.training.nets.losses import NetLoss, net_loss, open_network
+from mlnet.training.nets.objective import Ends, NetObjective, make_objective
+from mlnet.training.nets.reporter import NetReporter, TrainingInfo
+from mlnet.training.nets.targets import names_of
 from mlnet.training.options import TrainingOptions, check_supported
 from mlnet.training.prepare import check_mini_batch, initialized
 from mlnet.training.snapshot import as_started

@@ -12,7 +12,7 @@ from mlnet.rules import EMPTY
 from mlnet.structure import Structure
 from mlnet.table import DataTable
 from mlnet.training.full_batch.table import FullBatchTable
-from mlnet.training.net_table import NetTable
+from mlnet.training.nets.table import NetTable
 from mlnet.training.options import TrainingOptions
 from mlnet.training.progress import Progress
 from mlnet.training.reporter import Reporter

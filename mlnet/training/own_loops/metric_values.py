@@ -16,7 +16,7 @@ from mlnet.training.metrics import Metric
 M = TypeVar("M", bound=Metric)
 
 
-def update(metric: M, Y: Any, T: Any) -> M:  # noqa: N803
+def update(metric: M, Y: Any, T: Any) -> M:
     """Return a metric that has taken in a mini-batch; the given one does not change.
 
     Parameters

@@ -17,7 +17,7 @@ from mlnet.errors import DataError, message
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Size
 from mlnet.options import describe
-from mlnet.training.net_losses import NetLoss
+from mlnet.training.nets.losses import NetLoss
 from mlnet.training.targets import ClassesTargets, class_targets, response_targets
 
 

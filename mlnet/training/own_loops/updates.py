@@ -11,7 +11,7 @@ import numpy as np
 from mlnet.autodiff.array import dlarray, wrap
 from mlnet.errors import OptionError, message
 from mlnet.options import describe
-from mlnet.training.trees import leaves, rebuilt, updated
+from mlnet.training.own_loops.trees import leaves, rebuilt, updated
 
 _ARGUMENTS = """
     params : dlnetwork, table, structure, dict, list or array

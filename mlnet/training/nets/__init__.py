@@ -1,0 +1,1 @@
+"""Networks without output layers: trainnet, testnet, minibatchpredict, and the losses they take."""
