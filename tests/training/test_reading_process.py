@@ -256,8 +256,9 @@ def test_arrays_stay_while_the_next_ones_are_used():
 
 
 _SLOW = """
-import os, sys, time
+import os, signal, sys, time
 from mlnet import *
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background of a shell
 def read(name):
     with open(sys.argv[2], "a") as file: file.write(f"{os.getpid()}\\n")
     time.sleep(0.01)
@@ -297,4 +298,4 @@ def test_no_reader_outlives_its_training(folder, number):
         assert not _runs(reader)
     finally:
         parent.kill()
-        parent.wait()
+        parent.communicate()
