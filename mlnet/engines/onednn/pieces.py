@@ -32,7 +32,7 @@ _MANY = 8
 _LARGEST = 1 << 20
 """Elements of parameters up to which a mini-batch is cut: every piece reads them all."""
 
-_QUIET = 1 << 23
+_QUIET = 1 << 24
 """Multiplications of one piece from which on several threads work on it."""
 
 _FLOAT = np.dtype(np.float32)
