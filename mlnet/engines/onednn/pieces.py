@@ -91,7 +91,10 @@ class PredictionPlan(OneDnnPlan):
             return None
         key = self._piece_key(x.shape, work)
         piece = self._compiled.get((key, 0))
-        outputs = None if piece is None or piece.is_mixed else self._computed(key, x, parameters)
+        try:
+            outputs = None if piece is None or piece.is_mixed else self._computed(key, x, parameters)
+        except FarFromZeroError:
+            outputs = self._never_in_pieces()
         return None if outputs is None else outputs[0]
 
     def _forward(
@@ -113,24 +116,27 @@ class PredictionPlan(OneDnnPlan):
         if dims not in self._work_of:
             self._work_of = {dims: self._work_each(dims, parameters)}
         key = self._piece_key(x.shape, self._work_of[dims])
-        if (key, 0) not in self._compiled:
-            self._make_room()
-            try:
+        try:
+            if (key, 0) not in self._compiled:
+                self._make_room()
                 with self._running(), teams.together(self._library, key[1]):
                     self._piece(key, 0).outputs_for(x[: key[0][0]], parameters)
-            except FarFromZeroError:
-                self._is_pure = False
-            if not self._is_pure or self._piece(key, 0).is_mixed:
-                self._is_pure, self._work_of = False, {}
-                self._drop()
-                return None
-        outputs = self._computed(key, x, parameters)
+                if self._piece(key, 0).is_mixed:
+                    return self._never_in_pieces()
+            outputs = self._computed(key, x, parameters)
+        except FarFromZeroError:
+            return self._never_in_pieces()
         if outputs is None:
             return None
         self._active = self._compiled[key, 0]
         self.values = dict(zip(self.program.outputs, outputs, strict=True))  # type: ignore[assignment]
         self.lengths, self.saved = self._active.lengths, []
         return outputs[0]
+
+    def _never_in_pieces(self) -> None:
+        """Let mini-batches stay whole from now on: NumPy has to compute something."""
+        self._is_pure, self._work_of = False, {}
+        self._drop()
 
     def _computed(self, key: PieceKey, x: np.ndarray, parameters: Mapping[Key, np.ndarray]) -> list[np.ndarray] | None:
         """Return the outputs, None where data are not finite."""

@@ -6,6 +6,7 @@ import gc
 import os
 import time
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,26 @@ def test_what_numpy_computes_stays_whole():
         check(plan, data(count), table, program, values)
         assert plan.again(data(count), table) is None
         assert plan.report()[0].reason == "the border is not zero"
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("count", [40, 3])
+def test_data_far_from_zero_behind_others_are_normalized_by_numpy(count, again):
+    normalize = Node("norm", "layer_normalization", (-1,), ("Offset", "Scale"), {"axes": (-1,), "epsilon": 1e-5})
+    inner, values = network()
+    nodes = (normalize, *(replace(node, inputs=tuple(n + 1 for n in node.inputs)) for node in inner.nodes))
+    program = Program(nodes, (5, 3))
+    values |= {("norm", "Offset"): np.zeros((1, 1, 3), np.float32), ("norm", "Scale"): np.ones((1, 1, 3), np.float32)}
+    plan, table, _ = engine().predictor(program, values)
+    near = data(count) / 9 + np.float32([-2, 0, 2])
+    far = near + np.float32(200)
+    check(plan, near, table, program, values)
+    assert plan.again(near, table) is not None
+    if again:
+        assert plan.again(far, table) is None
+    check(plan, far, table, program, values)
+    assert "deviations from zero" in plan.report()[0].reason and plan.whole_reason == ""
+    check(plan, near, table, program, values)
 
 
 def test_other_parameters_and_types_have_no_short_way():
