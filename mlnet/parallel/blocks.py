@@ -49,10 +49,12 @@ def run(task: Task, parts: int) -> None:
     team = helpers(min(parts, threads()) - 1)
     with single_threaded(), held() if team else nullcontext():
         job = Job(task, parts)
-        for helper in team:
-            helper.give(job)
-        job.work(0)
-        job.finish()
+        try:
+            for helper in team:
+                helper.give(job)
+            job.work(0)
+        finally:
+            job.finish()
 
 
 def run_elementwise(function: Callable[..., object], *arrays: np.ndarray) -> None:

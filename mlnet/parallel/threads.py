@@ -55,12 +55,21 @@ class Job:
                 self._all_left.set()
 
     def finish(self) -> None:
-        """Wait for those who still help, then raise what went wrong."""
-        with self._lock:
-            self._closed = True
-            waiting = self._helping > 0
-        if waiting:
-            self._all_left.wait()
+        """Wait for those who still help, then raise what went wrong.
+
+        Ctrl-C does not end the waiting before they have left: they work with memory of the caller.
+        """
+        is_over = False
+        while not is_over:
+            try:
+                with self._lock:
+                    self._closed = True
+                    waiting = self._helping > 0
+                if waiting:
+                    self._all_left.wait()
+                is_over = True
+            except BaseException as error:
+                self._error, self._parts = error, iter(range(0))
         if self._error is not None:
             raise self._error
 

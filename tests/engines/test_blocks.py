@@ -183,3 +183,31 @@ def test_filled_arrays_lie_in_memory_as_the_first_one(axes):
         assert found.strides == a.strides
     other = np.ascontiguousarray(b)
     np.testing.assert_array_equal(blocks.filled(lambda x, a, b: np.add(a, b, out=x), 1, a, other)[0], a + b)
+
+
+def test_an_interrupted_caller_waits_for_those_who_help(monkeypatch, threads):
+    threads(2)
+    has_begun, may_end, ended = threading.Event(), threading.Event(), []
+
+    def task(part, slot):
+        if slot == 0:
+            has_begun.wait(10)
+        else:
+            has_begun.set()
+            may_end.wait(10)
+            ended.append(part)
+
+    wait = threading.Event.wait
+
+    def interrupted(event, *arguments):
+        if event not in (has_begun, may_end) and not may_end.is_set() and threading.current_thread() is caller:
+            may_end.set()
+            raise KeyboardInterrupt
+        return wait(event, *arguments)
+
+    caller = threading.current_thread()
+    blocks.run(lambda part, slot: None, 2)  # the helper is there
+    monkeypatch.setattr(threading.Event, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        blocks.run(task, 2)
+    assert len(ended) == 1

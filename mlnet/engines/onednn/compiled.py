@@ -84,6 +84,9 @@ class Compiled:
     Nodes are built while the first mini-batch runs, when the shapes and layouts of their inputs are known.
     ``by_numpy`` has the numbers of nodes that the library is not to compute, and why; a node that turns out to be one
     is put into it, and `FarFromZeroError` raised: the plan has to be compiled again.
+
+    ``is_sound`` is false while something runs, and stays so where that was interrupted, by Ctrl-C or for want of memory:
+    what is built and what is put in may not fit together then, and it must not run again.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Compiled:
         self._has_operations = False
         self._ways: dict[tuple[Any, ...], Way] = {}
         self._places: dict[int, int] = {}
+        self.is_sound = True
 
     @property
     def is_mixed(self) -> bool:
@@ -125,6 +129,7 @@ class Compiled:
         last: int | None,
     ) -> None:
         """Compute all values, or those up to the node ``last``."""
+        self.is_sound = False
         context = self.context
         context.step += 1
         context.generator = generator
@@ -160,6 +165,7 @@ class Compiled:
             number = next(place for place, node in enumerate(self.nodes) if node.node is far)
             self.by_numpy[number] = str(error)
             raise error
+        self.is_sound = True
 
     def lengths_of(self, value: int) -> Lengths:
         """Return the lengths of the sequences of a value, -1, -2, ... for the data; None where it has none."""
@@ -242,6 +248,7 @@ class Compiled:
         self, d_outputs: Sequence[np.ndarray | None], schedule: Schedule
     ) -> tuple[dict[Key, np.ndarray], np.ndarray | None]:
         """Return the gradients of the parameters and of the (first) data that the schedule wants."""
+        self.is_sound = False
         for number, array in enumerate(d_outputs):
             if array is not None:
                 if number not in self._d_outputs:
@@ -257,6 +264,7 @@ class Compiled:
             self._ways[key] = way
         else:
             run(way.steps)
+        self.is_sound = True
         return dict(way.gradients), None if way.d_data is None else way.d_data.array()
 
     def _go_back(self, way: Way, d_outputs: Sequence[np.ndarray | None], schedule: Schedule) -> None:

@@ -90,9 +90,9 @@ class PredictionPlan(OneDnnPlan):
         if not work or parameters is not self._given or x.dtype != _FLOAT or self._generation != teams.generation():
             return None
         key = self._piece_key(x.shape, work)
-        piece = self._compiled.get((key, 0))
         try:
-            outputs = None if piece is None or piece.is_mixed else self._computed(key, x, parameters)
+            is_known = self._has_sound((key, 0)) and not self._compiled[key, 0].is_mixed
+            outputs = self._computed(key, x, parameters) if is_known else None
         except FarFromZeroError:
             outputs = self._never_in_pieces()
         return None if outputs is None else outputs[0]
@@ -117,7 +117,7 @@ class PredictionPlan(OneDnnPlan):
             self._work_of = {dims: self._work_each(dims, parameters)}
         key = self._piece_key(x.shape, self._work_of[dims])
         try:
-            if (key, 0) not in self._compiled:
+            if not self._has_sound((key, 0)):
                 self._make_room()
                 with self._running(), teams.together(self._library, key[1]):
                     self._piece(key, 0).outputs_for(x[: key[0][0]], parameters)
@@ -176,7 +176,7 @@ class PredictionPlan(OneDnnPlan):
     def _piece(self, key: PieceKey, slot: int) -> Piece:
         """Return what computes pieces of one shape in one thread."""
         piece = self._compiled.get((key, slot))
-        if piece is None:
+        if piece is None or not piece.is_sound:
             piece = self._compiled[key, slot] = self._compile((key, slot), partial(Piece, key[0]), key[1])
         assert isinstance(piece, Piece)
         return piece

@@ -175,6 +175,7 @@ class OneDnnPlan(StepPlan):
             used = [(node.name, name) for node in self.program.nodes for name in node.parameters]
             if any(parameters[each].dtype != np.float32 for each in used):
                 return "parameters that are not float32"
+            self._known_key = ()
             self._threads = 1 if self._work(data, parameters) < _SMALL else None
             self._known = [(each, parameters[each]) for each in used]
             self._known_key = key
@@ -207,13 +208,21 @@ class OneDnnPlan(StepPlan):
 
     def _compiled_for(self, key: tuple[Any, ...]) -> Compiled:
         self._renew()
-        if key in self._compiled:
+        if self._has_sound(key):
             self._compiled.move_to_end(key)
         else:
             while len(self._compiled) >= KEPT:
                 self._compiled.popitem(last=False)[1].close()
             self._compiled[key] = self._compile(key, Compiled, self._threads)
         return self._compiled[key]
+
+    def _has_sound(self, key: Hashable) -> bool:
+        """Tell whether there is a compiled program; one that was interrupted is dropped."""
+        found = self._compiled.get(key)
+        if found is not None and not found.is_sound:
+            self._compiled.pop(key).close()
+            found = None
+        return found is not None
 
     def _compile(self, key: tuple[Any, ...], kind: Callable[..., Compiled], threads: int | None) -> Compiled:
         """Return a compiled program that nobody uses, from an earlier plan if there is one."""

@@ -57,7 +57,7 @@ def take(key: Hashable) -> Compiled | None:
 def give(compiled: dict[Any, Compiled], keys: dict[Any, Hashable]) -> None:
     """Keep the compiled programs of a plan that is gone, where they have a key; the oldest ones are dropped."""
     for shape, each in compiled.items():
-        if keys.get(shape) is None or each.context.allocated > _MOST_BYTES:
+        if not each.is_sound or keys.get(shape) is None or each.context.allocated > _MOST_BYTES:
             each.close()
             continue
         each.context.forget()

@@ -49,6 +49,7 @@ def use(library: Library, threads: int | None = None) -> None:
         threads = cores.threads()
     if threads != getattr(_state, "threads", None):
         set_threads: Any = library.optional("omp_set_num_threads")
+        _state.threads = None  # until it is done
         if set_threads is not None:
             set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
             set_threads(threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import time
 import weakref
@@ -14,7 +15,9 @@ import pytest
 from engines.onednn.support import LIBRARY, assert_near, conv, engine, needs_onednn, numbers
 from mlnet.engines.numpy.engine import NumpyEngine
 from mlnet.engines.onednn import pieces, teams
+from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.plan import KEPT
+from mlnet.engines.onednn.tensors import Binding
 from mlnet.engines.program import Node, Program, StepPlan
 from mlnet.parallel import cores
 
@@ -149,6 +152,45 @@ def test_data_far_from_zero_behind_others_are_normalized_by_numpy(count, again):
     check(plan, far, table, program, values)
     assert "deviations from zero" in plan.report()[0].reason and plan.whole_reason == ""
     check(plan, near, table, program, values)
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("place", ["_built", "_note_places", "_lengths_after"])
+def test_an_interrupted_prediction_leaves_nothing_half_done(monkeypatch, place, is_kept):
+    program, values = network()
+    plan, table, _ = engine().predictor(program, values)
+    method, calls = getattr(Compiled, place), itertools.count()
+
+    def interrupted(*arguments):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return method(*arguments)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Compiled, place, interrupted)
+        plan.forward(data(3), table)
+    if not is_kept:  # what is left is not for the next plan either
+        del plan
+        plan, table, _ = engine().predictor(program, values)
+    for _ in range(2):
+        check(plan, data(3), table, program, values)
+        assert plan.whole_reason == ""
+
+
+def test_other_parameters_come_although_those_before_were_interrupted(monkeypatch):
+    program, values = network()
+    plan, table, _ = engine().predictor(program, values)
+    check(plan, data(3), table, program, values)
+    new_values = {key: array + 1 for key, array in values.items()}
+    _, new_table, _ = engine().predictor(program, new_values)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Binding, "update", _raise_interrupt)
+        plan.forward(data(3), new_table)
+    check(plan, data(3), new_table, program, new_values)
+
+
+def _raise_interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_other_parameters_and_types_have_no_short_way():
