@@ -85,8 +85,8 @@ class Compiled:
     ``by_numpy`` has the numbers of nodes that the library is not to compute, and why; a node that turns out to be one
     is put into it, and `FarFromZeroError` raised: the plan has to be compiled again.
 
-    ``is_sound`` is false while something runs, and stays so where that was interrupted, by Ctrl-C or for want of memory:
-    what is built and what is put in may not fit together then, and it must not run again.
+    ``is_sound`` is false while something runs, and stays so where that was interrupted, by Ctrl-C or for want of
+    memory: what is built and what is put in may not fit together then, and it must not run again.
     """
 
     def __init__(

@@ -12,6 +12,8 @@ import mmap
 
 import numpy as np
 
+from mlnet.engines.onednn.library import OutOfMemoryError
+
 _ALIGNMENT = 64
 
 _PAGE = 1 << 21
@@ -51,7 +53,10 @@ class Rooms:
 def _piece(size: int) -> np.ndarray:
     """Return at least ``size`` bytes of zeros that begin with a large page."""
     size = -(-size // _PAGE) * _PAGE
-    memory = mmap.mmap(-1, size + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        memory = mmap.mmap(-1, size + _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError:
+        raise _no_memory(size) from None
     with contextlib.suppress(OSError):  # a system without them
         memory.madvise(mmap.MADV_HUGEPAGE)
     raw = np.frombuffer(memory, np.uint8)
@@ -61,9 +66,16 @@ def _piece(size: int) -> np.ndarray:
 
 def zeros(size: int) -> np.ndarray:
     """Return ``size`` bytes of zeros of the usual memory, at an address that vector instructions like."""
-    raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    try:
+        raw = np.zeros(size + _ALIGNMENT, np.uint8)
+    except MemoryError:
+        raise _no_memory(size) from None
     start = -address_of(raw) % _ALIGNMENT
     return raw[start : start + size]
+
+
+def _no_memory(size: int) -> OutOfMemoryError:
+    return OutOfMemoryError(f"oneDNN: no memory for {size / 2**20:.0f} MiB of values. Use a smaller MiniBatchSize.")
 
 
 def address_of(array: np.ndarray) -> int:

@@ -5,6 +5,7 @@ import mmap
 import numpy as np
 import pytest
 
+from mlnet.engines.onednn.library import OutOfMemoryError
 from mlnet.engines.onednn.rooms import Rooms, address_of
 
 SIZES = [0, 1, 100, 1 << 20, 5, 3 << 20, 4096, (1 << 21) + 1, 77, 1 << 21, 1 << 19]
@@ -23,6 +24,16 @@ def test_arrays_are_zeros_even_and_apart(monkeypatch, has_large_pages):
     for number, array in enumerate(arrays):
         array[...] = number + 1
     assert all((array == number + 1).all() for number, array in enumerate(arrays))
+
+
+@pytest.mark.parametrize("has_large_pages", [True, False])
+def test_without_memory_a_message_says_so(monkeypatch, has_large_pages):
+    if not has_large_pages:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    rooms = Rooms()
+    with pytest.raises(OutOfMemoryError, match="no memory for 43980465111.. MiB.*Use a smaller MiniBatchSize"):
+        rooms.zeros(1 << 62)
+    assert rooms.zeros(1 << 21).size == 1 << 21
 
 
 def test_a_system_that_refuses_large_pages(monkeypatch):
