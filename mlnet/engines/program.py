@@ -49,6 +49,11 @@ class Node:
         """Whether a class of the user computes the node: its record has the new ``states`` by name."""
         return self.operation.startswith("custom_layer")
 
+    @property
+    def is_of_users(self) -> bool:
+        """Whether code of the user computes the node, which may do what it likes: start threads, say."""
+        return self.is_custom or self.operation == "user_function"
+
 
 @dataclass(frozen=True)
 class Program:

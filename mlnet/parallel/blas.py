@@ -55,14 +55,34 @@ def _leave(set_threads: Callable[[int], None]) -> None:
             set_threads(_threads_before)
 
 
+def start_threads() -> None:
+    """Start the threads again that a fork has ended: the library would do so at the next use, wherever that is."""
+    global _are_ended
+    if _are_ended:
+        _are_ended = False
+        functions = _thread_functions()
+        if functions is not None:
+            get_threads, set_threads = functions
+            set_threads(get_threads())
+
+
+_are_ended = False
+
+
+def _note_end() -> None:
+    global _are_ended
+    _are_ended = True
+
+
 def _start_afresh() -> None:
     """Forget in a forked process what other threads were doing; BLAS gets its threads back at the next use."""
     global _lock, _users
     _lock, _users = threading.Lock(), 0
+    _note_end()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_afresh)
+    os.register_at_fork(after_in_child=_start_afresh, after_in_parent=_note_end)
 
 
 @lru_cache(maxsize=1)

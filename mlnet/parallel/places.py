@@ -12,6 +12,8 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
+from mlnet.parallel.blas import start_threads
+
 
 class _Held(threading.local):
     """Where the calling thread is held, and where it may run otherwise; None where it is not held."""
@@ -27,8 +29,9 @@ _held = _Held()
 def held() -> Iterator[None]:
     """Keep the calling thread on the core that it runs on; afterwards it may run where it could before.
 
-    Threads that are started meanwhile would be held too.
+    Threads that are started meanwhile would be held too; those of BLAS are started before.
     """
+    start_threads()
     allowed = None if _held.allowed is not None else _allowed()
     core = _current_core()
     if allowed is None or len(allowed) < 2 or core not in allowed:
@@ -52,6 +55,24 @@ def keep_away(thread: int, core: int) -> bool:
     """Forbid the thread of a native number the core ``core``; tell whether there is such a thread."""
     allowed = _allowed() if _held.allowed is None else _held.allowed
     return not allowed or allowed == {core} or _move(thread, allowed - {core})
+
+
+def let_go(thread: int) -> None:
+    """Let the thread of a native number run where the calling one may."""
+    allowed = _allowed() if _held.allowed is None else _held.allowed
+    if allowed:
+        _move(thread, allowed)
+
+
+def is_there(thread: int) -> bool:
+    """Tell whether there is a thread of a native number."""
+    try:
+        os.sched_getaffinity(thread)
+    except ProcessLookupError:
+        return False
+    except OSError:  # nobody may ask
+        return True
+    return True
 
 
 def _allowed() -> set[int] | None:

@@ -214,9 +214,6 @@ class Trainer:
         return result
 
 
-_OF_USERS = ("custom_layer", "custom_layer_with_backward", "user_function")
-
-
 def diverged(plan: StepPlan, loss: float, at: str, advice: str) -> str:
     """Return a message that names the first layer whose output is not finite; ``advice`` is for none."""
     fix = "Lower InitialLearnRate, or set GradientThreshold=1."
@@ -224,7 +221,7 @@ def diverged(plan: StepPlan, loss: float, at: str, advice: str) -> str:
         if not np.isfinite(value).all():
             node = plan.program.nodes[owner]
             name = node.name
-            if node.operation in _OF_USERS:
+            if node.is_of_users:
                 fix = "Its code has made NaN or Inf of finite numbers, e.g. by dividing by 0 or log of 0."
             return f"{caller()}: the output of layer '{name}' is not finite at {at}, the loss is {loss}. {fix}"
     return f"{caller()}: the loss is {loss} at {at}. {advice}"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 
+import numpy as np
 import pytest
 
-from mlnet.parallel import places
+import mlnet
+from mlnet.engines.onednn import plan
+from mlnet.parallel import blas, cores, places
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2, reason="needs two cores"
@@ -62,3 +67,47 @@ def test_where_it_is_forbidden_everything_stays(monkeypatch):
     with places.held():
         assert os.sched_getaffinity(0) == allowed
         assert places.keep_away(threading.get_native_id(), places.core())
+
+
+def test_what_a_layer_of_the_user_starts_is_not_held(monkeypatch):
+    monkeypatch.setattr(plan, "_SMALL", 0)  # several threads work
+    allowed, found = os.sched_getaffinity(0), []
+
+    def look(x):
+        found.append(os.sched_getaffinity(0))
+        return 2 * x
+
+    layers = [mlnet.featureInputLayer(3), mlnet.fullyConnectedLayer(4), mlnet.functionLayer(look)]
+    layers += [mlnet.fullyConnectedLayer(2), mlnet.regressionLayer()]
+    x = np.random.default_rng(0).standard_normal((8, 3)).astype(np.float32)
+    options = mlnet.trainingOptions("sgdm", MaxEpochs=2, MiniBatchSize=4, Verbose=False)
+    cores.set_threads(2)
+    try:
+        mlnet.trainNetwork(x, x[:, :2], layers, options).predict(x)
+    finally:
+        cores.set_threads(None)
+    assert len(found) > 4 and all(each == allowed for each in found)
+
+
+_AFTER_A_FORK = """
+import os
+import numpy as np
+from mlnet.parallel import places
+
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+allowed = os.sched_getaffinity(0)
+x = np.ones((600, 600), np.float32)
+with places.held():
+    x @ x
+assert len(os.listdir("/proc/self/task")) > 1, "no threads"
+assert all(os.sched_getaffinity(int(each)) == allowed for each in os.listdir("/proc/self/task"))
+"""
+
+
+@pytest.mark.skipif(blas._thread_functions() is None, reason="NumPy has another library")
+def test_threads_of_blas_that_start_again_after_a_fork_are_not_held():
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", _AFTER_A_FORK], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr

@@ -94,7 +94,8 @@ class PredictionPlan(OneDnnPlan):
             is_known = self._has_sound((key, 0)) and not self._compiled[key, 0].is_mixed
             outputs = self._computed(key, x, parameters) if is_known else None
         except FarFromZeroError:
-            outputs = self._never_in_pieces()
+            self._never_in_pieces()
+            return None
         return None if outputs is None else outputs[0]
 
     def _forward(
@@ -122,10 +123,12 @@ class PredictionPlan(OneDnnPlan):
                 with self._running(), teams.together(self._library, key[1]):
                     self._piece(key, 0).outputs_for(x[: key[0][0]], parameters)
                 if self._piece(key, 0).is_mixed:
-                    return self._never_in_pieces()
+                    self._never_in_pieces()
+                    return None
             outputs = self._computed(key, x, parameters)
         except FarFromZeroError:
-            return self._never_in_pieces()
+            self._never_in_pieces()
+            return None
         if outputs is None:
             return None
         self._active = self._compiled[key, 0]

@@ -60,6 +60,7 @@ class OneDnnPlan(StepPlan):
         self._by_numpy: dict[int, str] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
         self._generation = teams.generation()
+        self._is_of_users = any(node.is_of_users for node in program.nodes)
         self._active: Compiled | None = None
         self._threads: int | None = None
         self._known_key: tuple[Any, ...] = ()
@@ -145,7 +146,8 @@ class OneDnnPlan(StepPlan):
 
     @contextmanager
     def _at_work(self, compiled: Compiled) -> Iterator[None]:
-        with teams.together(self._library, self._threads), self._running() if compiled.is_mixed else nullcontext():
+        working = teams.together(self._library, self._threads, may_hold=not self._is_of_users)
+        with working, self._running() if compiled.is_mixed else nullcontext():
             yield
 
     def _is_known(self, key: tuple[Any, ...], parameters: Mapping[Key, np.ndarray]) -> bool:
@@ -216,7 +218,7 @@ class OneDnnPlan(StepPlan):
             self._compiled[key] = self._compile(key, Compiled, self._threads)
         return self._compiled[key]
 
-    def _has_sound(self, key: Hashable) -> bool:
+    def _has_sound(self, key: tuple[Any, ...]) -> bool:
         """Tell whether there is a compiled program; one that was interrupted is dropped."""
         found = self._compiled.get(key)
         if found is not None and not found.is_sound:

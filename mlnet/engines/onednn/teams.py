@@ -22,6 +22,8 @@ _creating = threading.RLock()
 _forks = 0
 _NOBODY: tuple[int, int, tuple[int, ...]] = (0, -1, ())
 """The size of a team, the core that the others of it stay away from, and their native numbers."""
+_FREE = -2
+"""Instead of that core: they run where they want."""
 
 
 def generation() -> tuple[int, int]:
@@ -57,8 +59,13 @@ def use(library: Library, threads: int | None = None) -> None:
 
 
 @contextlib.contextmanager
-def together(library: Library, threads: int | None = None) -> Iterator[None]:
-    """Let the calling thread work with so many threads, as `use`, each on a core of its own."""
+def together(library: Library, threads: int | None = None, *, may_hold: bool = True) -> Iterator[None]:
+    """Let the calling thread work with so many threads, as `use`, each on a core of its own.
+
+    A team of three or more threads may change: those that a call of the library does not need end, and others come
+    later, which would be held where the calling thread is. Nobody of such a team is held any more, nor without
+    ``may_hold``: threads that a function of the user starts would be held too.
+    """
     use(library, threads)
     number = getattr(_state, "threads", None) or 1
     if number == 1 or places.core() < 0:
@@ -66,13 +73,25 @@ def together(library: Library, threads: int | None = None) -> Iterator[None]:
         return
     size, apart_from, others = getattr(_state, "team", _NOBODY)
     if size != number:  # before the calling thread is held: threads are started where it may run
-        apart_from, others = -1, _others(library, number)
-    with places.held():
-        core = places.core()
-        if core != apart_from:
-            are_there = [places.keep_away(each, core) for each in others]
-            _state.team = (number, core, others) if all(are_there) else _NOBODY
+        others = _others(library, number)
+        apart_from = -1 if others else _FREE
+        _state.team = number, apart_from, others
+    if apart_from == _FREE or not may_hold:
         yield
+        return
+    try:
+        with places.held():
+            core = places.core()
+            if core != apart_from:
+                for each in others:
+                    places.keep_away(each, core)
+                _state.team = (number, core, others)
+            yield
+    finally:
+        if not all(map(places.is_there, others)):
+            for each in _others(library, number):
+                places.let_go(each)
+            _state.team = (number, _FREE, ())
 
 
 def _others(library: Library, number: int) -> tuple[int, ...]:

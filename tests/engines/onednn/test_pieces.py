@@ -19,7 +19,7 @@ from mlnet.engines.onednn.compiled import Compiled
 from mlnet.engines.onednn.plan import KEPT
 from mlnet.engines.onednn.tensors import Binding
 from mlnet.engines.program import Node, Program, StepPlan
-from mlnet.parallel import cores
+from mlnet.parallel import cores, places
 
 pytestmark = needs_onednn
 
@@ -250,3 +250,27 @@ def test_threads_of_the_library_stay_off_the_core_of_the_caller():
         assert os.sched_getaffinity(0) == allowed
     with teams.together(LIBRARY, 1):
         assert os.sched_getaffinity(0) == allowed
+    with teams.together(LIBRARY, 2, may_hold=False):
+        assert os.sched_getaffinity(0) == allowed
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs affinities of threads")
+def test_threads_that_come_while_the_caller_is_held_are_let_go():
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) < 2 or not LIBRARY.has_openmp:
+        pytest.skip("needs two cores and OpenMP")
+    with teams.together(LIBRARY, 3):
+        (core,) = os.sched_getaffinity(0)
+        before = teams._others(LIBRARY, 3)
+        assert all(core not in os.sched_getaffinity(each) for each in before)
+        teams._others(LIBRARY, 2)  # one is not needed and ends
+        end = time.monotonic() + 10
+        while all(map(places.is_there, before)) and time.monotonic() < end:
+            time.sleep(0.001)
+        new = set(teams._others(LIBRARY, 3)) - set(before)
+        assert new and all(os.sched_getaffinity(each) == {core} for each in new)
+    for _ in range(2):
+        others = teams._others(LIBRARY, 3)
+        assert all(os.sched_getaffinity(each) == allowed for each in (0, *others))
+        with teams.together(LIBRARY, 3):
+            assert os.sched_getaffinity(0) == allowed
