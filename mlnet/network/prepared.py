@@ -7,6 +7,7 @@ at the same time, in another thread, has a plan of its own.
 from __future__ import annotations
 
 import copy
+import os
 import threading
 import weakref
 from collections.abc import Collection, Sequence
@@ -65,6 +66,16 @@ class Prepared:
 _lock = threading.RLock()  # the collector may run a finalizer while the lock is held
 _kept: list[Prepared] = []
 _watched: set[int] = set()
+
+
+def _start_afresh() -> None:
+    """Start afresh in a forked process, where another thread may have held the lock."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def take(network: Resolved, ends: Sequence[Source], engine: Engine) -> Prepared:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 import weakref
 
@@ -36,6 +38,7 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
+from mlnet.engines.onednn import spares
 from mlnet.errors import DataError, OptionError
 from mlnet.network import prepared
 from mlnet.network.run import Run
@@ -258,3 +261,28 @@ def test_a_changed_dlnetwork_predicts_what_it_is_now():
     other = dlupdate(lambda value: value * 2, net)
     np.testing.assert_allclose(minibatchpredict(other, x), 2 * (first + 5), rtol=1e-5)
     np.testing.assert_allclose(minibatchpredict(net, x), first + 5, rtol=1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("module", [prepared, spares])
+def test_a_process_forked_while_another_thread_keeps_something_predicts(module):
+    net, x = trained(), images(8)
+    expected = net.predict(x)
+    is_held, may_end = threading.Event(), threading.Event()
+
+    def hold():
+        with module._lock:
+            is_held.set()
+            may_end.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_held.wait(30)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)  # ends a child that waits for ever
+        os._exit(0 if np.allclose(net.predict(x[..., :5]), expected[:5], atol=1e-5) else 1)
+    may_end.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

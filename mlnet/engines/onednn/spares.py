@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -20,6 +21,16 @@ _SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 _lock = threading.Lock()
 _spares: list[tuple[Hashable, Compiled]] = []
+
+
+def _start_afresh() -> None:
+    """Start afresh in a forked process, where another thread may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
 
 
 def key_of(program: Program, *more: Hashable) -> Hashable:
