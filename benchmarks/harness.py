@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from mlnet import maxNumCompThreads
 
 Step = Callable[[], object]
 
@@ -28,11 +31,17 @@ def medians(steps: dict[str, Step], rounds: int, count: int) -> dict[str, list[f
     """Return the median seconds of a step of each and then those of all rounds, run in turns.
 
     Before its turn each has a pause, in which the threads of the one before stop waiting busily, and a step to wake up.
+    PyTorch gets its number of threads back: the library of threads that it brings is the one of oneDNN too, which
+    works with one thread for small networks.
     """
+    torch = sys.modules.get("torch")
+    threads = maxNumCompThreads()
     times: dict[str, list[float]] = {name: [] for name in steps}
     for number in range(rounds + 2):
         for name, step in steps.items():
             time.sleep(_PAUSE)
+            if torch:
+                torch.set_num_threads(threads)
             step()
             start = time.perf_counter()
             for _ in range(count):

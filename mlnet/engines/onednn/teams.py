@@ -11,7 +11,8 @@ import contextlib
 import ctypes
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from mlnet.engines.onednn.library import Library
@@ -43,19 +44,28 @@ def use(library: Library, threads: int | None = None) -> None:
 
     In a process that was forked after the library had worked, the thread that forked stays alone.
     """
-    if not library.has_openmp or (threads is not None and threads == getattr(_state, "threads", None)):
+    if not library.has_openmp:
         return
     if getattr(_state, "is_forked", False):
         threads = 1
     elif threads is None:
         threads = cores.threads()
-    if threads != getattr(_state, "threads", None):
-        set_threads: Any = library.optional("omp_set_num_threads")
-        _state.threads = None  # until it is done
-        if set_threads is not None:
-            set_threads.argtypes, set_threads.restype = [ctypes.c_int], None
-            set_threads(threads)
-        _state.threads = threads
+    number, set_number = _openmp(library)
+    if threads != number():  # other libraries of the process may set it too
+        set_number(threads)
+    _state.threads = threads
+
+
+@lru_cache(maxsize=4)
+def _openmp(library: Library) -> tuple[Callable[[], int], Callable[[int], None]]:
+    """Return the functions that tell and set how many threads OpenMP gives to the calling one."""
+    number: Any = library.optional("omp_get_max_threads")
+    set_number: Any = library.optional("omp_set_num_threads")
+    if number is None or set_number is None:
+        return cores.threads, lambda number: None
+    number.argtypes, number.restype = [], ctypes.c_int
+    set_number.argtypes, set_number.restype = [ctypes.c_int], None
+    return number, set_number
 
 
 @contextlib.contextmanager
