@@ -63,8 +63,8 @@ class dlnetwork(NestedNetwork, Shown):
     are ``dlgradient(loss, net.Learnables)``. Outputs that no layer uses are the outputs of the network; inputs that no
     layer feeds are inputs of it, after the input layers.
 
-    Functions that change a network return a new one; only assigning ``net.Learnables`` or ``net.State`` changes the
-    network itself.
+    Functions that change a network return a new one; only assigning ``net.Learnables`` or ``net.State``, or their
+    values (``net.Learnables.Value[0] = W``), changes the network itself.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class dlnetwork(NestedNetwork, Shown):
     @property
     def Learnables(self) -> ParameterTable:
         """The learnable parameters: a table with the columns Layer, Parameter and Value (dlarrays)."""
-        return self._table(self._learnables, lambda layer: [each.name for each in layer.learnables])
+        return self._table("Learnables", self._learnables, lambda layer: [each.name for each in layer.learnables])
 
     @Learnables.setter
     def Learnables(self, table: DataTable) -> None:
@@ -155,7 +155,7 @@ class dlnetwork(NestedNetwork, Shown):
     @property
     def State(self) -> ParameterTable:
         """The states, such as moving statistics: a table with the columns Layer, Parameter and Value (dlarrays)."""
-        return self._table(self._states, lambda layer: list(layer.states))
+        return self._table("State", self._states, lambda layer: list(layer.states))
 
     @State.setter
     def State(self, table: DataTable) -> None:
@@ -357,14 +357,15 @@ class dlnetwork(NestedNetwork, Shown):
                 )
         self._network, self._programs, self._checked = network, {}, set()
 
-    def _table(self, values: dict[Key, dlarray], names: Callable[[Layer], list[str]]) -> ParameterTable:
+    def _table(self, what: str, values: dict[Key, dlarray], names: Callable[[Layer], list[str]]) -> ParameterTable:
         if self._network is None:
             keys = [(layer.Name, name) for layer in self._ends.graph.Layers for name in names(layer)]
             found = [getattr(self._ends.graph.layer(layer, "dlnetwork"), name) for layer, name in keys]
             shown = [wrap(np.array(value, np.float32)) if value.size else EMPTY for value in found]
         else:
             keys, shown = list(values), list(values.values())
-        return ParameterTable([layer for layer, _ in keys], [name for _, name in keys], shown)
+        owners, parameters = [layer for layer, _ in keys], [name for _, name in keys]
+        return ParameterTable(owners, parameters, shown, lambda rows: setattr(self, what, rows))
 
     def _assigned(self, what: str, values: dict[Key, dlarray], table: Any) -> dict[Key, dlarray]:
         """Return the values with those of a table in their place."""
