@@ -191,7 +191,15 @@ _AttentionOptions = options_class(
 )
 
 
-def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, **options: Any) -> dlarray:
+def attention(
+    queries: Any,
+    keys: Any,
+    values: Any,
+    numHeads: int,
+    *args: Any,
+    nargout: int = 1,
+    **options: Any,
+) -> Any:
     """Return the scaled dot-product attention of queries to keys and values (Vaswani et al., 2017).
 
     Parameters
@@ -209,11 +217,16 @@ def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, *
     DropoutProbability : number from 0 to below 1, default 0
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    nargout : 1 or 2, default 1
+        With 2 the weights come too: an unformatted dlarray (keys, queries, heads, observations) before dropout, whose
+        first dimension sums to 1.
 
     Raises
     ------
     DataError
         Where sizes do not fit.
+    OptionError
+        Where nargout or an option is not allowed.
 
     Examples
     --------
@@ -224,6 +237,8 @@ def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, *
     (8, 2, 5)
     """
     where = "attention"
+    if nargout not in (1, 2):
+        raise OptionError(message(where, "nargout 1 or 2", describe(nargout)))
     chosen = _AttentionOptions(*args, **options)
     fmt = chosen.DataFormat
     q, k, v = (with_format(each, fmt, where) for each in (queries, keys, values))
@@ -244,8 +259,12 @@ def attention(queries: Any, keys: Any, values: Any, numHeads: int, *args: Any, *
     if chosen.DropoutProbability:
         attributes["probability"] = chosen.DropoutProbability
         generator = spawn_generators().dropout
-    ((y, lengths),), _ = run_call(where, Call("attention", (), attributes, time=same_lengths), batches, (), generator)
-    return as_given(batches[0].leaving(y, Size("CT", (sizes[2],)), lengths), fmt)
+    if nargout == 2:
+        attributes["scores"] = True
+    call = Call("attention", (), attributes, time=same_lengths, outputs=nargout)
+    ((y, lengths), *scores), _ = run_call(where, call, batches, (), generator)
+    result = as_given(batches[0].leaving(y, Size("CT", (sizes[2],)), lengths), fmt)
+    return (result, np.transpose(scores[0][0], (1, 2, 3, 0))) if scores else result
 
 
 _EmbedOptions = options_class("embed", DATA_FORMAT)

@@ -210,6 +210,11 @@ CASES = {
         lambda q, k, v: mlnet.attention(*(dlarray(each, "CBT") for each in (q, k, v)), 2),
         lambda q, k, v: attended(q, k, v, 2),
     ),
+    "attention weights": (
+        [normal(8, 2, 5), normal(8, 2, 4), normal(6, 2, 4)],
+        lambda q, k, v: mlnet.attention(*(dlarray(each, "CBT") for each in (q, k, v)), 2, nargout=2)[1],
+        lambda q, k, v: attention_weights(q, k, 2) + 0 * v.sum(),
+    ),
 }  # fmt: skip
 
 
@@ -217,6 +222,12 @@ def attended(q, k, v, heads):
     parts = [each.permute(1, 2, 0).reshape(2, each.shape[2], heads, -1).transpose(1, 2) for each in (q, k, v)]
     y = F.scaled_dot_product_attention(*parts)
     return y.transpose(1, 2).reshape(2, q.shape[2], -1).permute(2, 0, 1)
+
+
+def attention_weights(q, k, heads):
+    """The weights (keys, queries, heads, observations)."""
+    q, k = (each.permute(1, 2, 0).reshape(2, each.shape[2], heads, -1).transpose(1, 2) for each in (q, k))
+    return torch.softmax(q @ k.transpose(2, 3) / q.shape[-1] ** 0.5, -1).permute(3, 2, 1, 0)
 
 
 def compare(arrays, function, torch_function):
@@ -379,3 +390,14 @@ def test_options_as_pairs():
         np.testing.assert_array_equal(pairs.extractdata(), named.extractdata())
     with pytest.raises(OptionError, match="maxpool: needs pairs of name and value as options"):
         mlnet.maxpool(x, 2, "Stride")
+
+
+def test_outputs_of_attention():
+    x = dlarray(normal(4, 3, 5).astype("single"), "CBT")
+    y, weights = mlnet.attention(x, x, x, 2, AttentionMask="causal", nargout=2)
+    assert (y.dims(), weights.dims(), weights.dtype) == ("CBT", "", np.float32)
+    np.testing.assert_allclose(y.extractdata(), mlnet.attention(x, x, x, 2, AttentionMask="causal").extractdata(), 1e-5)
+    np.testing.assert_allclose(np.sum(weights, 0).extractdata(), 1, 1e-5)
+    assert not np.tril(weights.extractdata()[:, :, 0, 0], -1).any()
+    with pytest.raises(OptionError, match="attention: needs nargout 1 or 2, but got 3"):
+        mlnet.attention(x, x, x, 2, nargout=3)
