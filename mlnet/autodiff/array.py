@@ -29,8 +29,9 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     NumPy's functions and Python's operators take it. Inside a function that `dlfeval` calls they record what is
     computed from the arguments, so that `dlgradient` can differentiate it.
 
-    ``x[0, 1]`` counts from 0 as NumPy does; ``x(1, 2)`` counts from 1, takes ':' for a whole dimension, and keeps all
-    dimensions as MATLAB does; ``x(5)`` is the fifth element with the first dimension fastest.
+    ``x[0, 1]`` counts from 0 as NumPy does; ``x(1, 2)`` counts from 1, takes ':' for a whole dimension and 'end' for
+    its last element, and keeps all dimensions as MATLAB does; ``x(5)`` is the fifth element with the first dimension
+    fastest.
 
     Single with double or whole numbers gives single, as in MATLAB; logical values count as numbers.
 
@@ -152,6 +153,17 @@ class dlarray(Operators, Shown):  # noqa: N801 - MATLAB's name
     def __int__(self) -> int:
         self._cut("a number")
         return int(self._data.item())
+
+    def __format__(self, spec: str) -> str:
+        """Return the number as text, e.g. ``f"{loss:.4f}"``, also where it is traced: that loses no derivative."""
+        if not spec:
+            return str(self)
+        if self.size != 1:
+            fix = "Use extractdata(x) or print(x)."
+            raise DataError(
+                message("dlarray", f"a scalar for the format '{spec}'", f"size {'x'.join(map(str, self.shape))}", fix)
+            )
+        return format(self._data.item(), spec)
 
     def _cut(self, kind: str) -> None:
         """Raise where the array is traced: nobody would notice that a derivative is missing."""
@@ -338,9 +350,12 @@ def _numbers(data: Any) -> np.ndarray:
 
 
 def _from_one(numbers: Any, count: int) -> np.ndarray:
-    """Return MATLAB's numbers as indices; ':' stands for all of them, logical values choose."""
-    if isinstance(numbers, str) and numbers == ":":
-        return np.arange(count)
+    """Return MATLAB's numbers as indices; ':' stands for all of them, 'end' for the last, logical values choose."""
+    if isinstance(numbers, str):
+        if numbers not in (":", "end"):
+            fix = "Write a range of numbers as range(first, last + 1)."
+            raise DataError(message("dlarray", "numbers from 1, ':' or 'end'", describe(numbers), fix))
+        return np.arange(count) if numbers == ":" else np.arange(count)[-1:]
     given = np.asarray(data_of(numbers))
     if given.dtype == np.bool_:
         return np.flatnonzero(given)

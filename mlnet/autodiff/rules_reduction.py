@@ -16,9 +16,11 @@ Axis = Any
 
 
 def axes_of(x: Any, axis: Axis) -> tuple[int, ...]:
-    """Return the numbers of the dimensions that ``axis`` stands for, from 0; None stands for all of them."""
-    if axis is None:
+    """Return the numbers of the dimensions that ``axis`` stands for, from 0; None and 'all' stand for all of them."""
+    if axis is None or (isinstance(axis, str) and axis == "all"):
         return tuple(range(x.ndim))
+    if isinstance(axis, str):
+        raise DataError(message("dlarray", "an axis, counted from 0, or 'all'", f"axis '{axis}'"))
     given = tuple(axis) if isinstance(axis, (tuple, list, range, np.ndarray)) else (axis,)
     ndim = x.ndim
     found = tuple([int(each) + ndim if each < 0 else int(each) for each in given])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import mlnet.autodiff.rules_selection
 from autodiff.derivatives import check
-from mlnet import dlarray
+from mlnet import dlarray, dlfeval, dlgradient
 from mlnet.autodiff.array import FUNCTIONS
+from mlnet.errors import DataError
 
 SQUARE, MATRIX, CUBE = (3, 3), (2, 3), (2, 3, 4)
 CHOICE = np.array([[0, 2], [2, 1]])
@@ -345,3 +346,37 @@ def _set_after(x):
     y = x * x
     x[0] = 7.0
     return y
+
+
+def test_all_stands_for_all_dimensions():
+    x = dlarray(draw((2, 3), 0), "CB")
+    for function in (np.sum, np.mean, np.max, np.min, np.std, np.prod):
+        assert float(function(x, "all")) == float(function(x))
+    assert float(x.sum("all")) == float(x.sum())
+    with pytest.raises(DataError, match="needs an axis, counted from 0, or 'all', but got axis 'B'"):
+        x.sum("B")
+
+
+def test_end_is_the_last_element_and_other_texts_are_refused():
+    x = dlarray(np.arange(6.0).reshape(2, 3), "CB")
+    assert x("end").item() == x("end", "end").item() == x(2, "end").item() == 5
+    assert x("end", ":").shape == (1, 3)
+    with pytest.raises(
+        DataError, match="needs numbers from 1, ':' or 'end', but got '2:end'. Write a range of numbers"
+    ):
+        x(":", "2:end")
+
+
+def test_scalars_are_formatted_also_where_they_are_traced():
+    texts = []
+
+    def loss(x):
+        y = np.sum(x**2)
+        texts.append(f"{y:.2f}")
+        return dlgradient(y, x)
+
+    assert dlfeval(loss, dlarray([1.0, 1.5])).extractdata().tolist() == [2, 3]
+    assert texts == ["3.25"] and f"{dlarray([[2]]):5.1f}" == "  2.0"
+    assert f"{dlarray([1, 2])}" == str(dlarray([1, 2]))
+    with pytest.raises(DataError, match="needs a scalar for the format '.2f', but got size 2"):
+        format(dlarray([1, 2]), ".2f")
