@@ -11,8 +11,8 @@ import numpy as np
 from mlnet.autodiff.array import dlarray, unformatted
 from mlnet.autodiff.differentiate import dlgradient
 from mlnet.errors import DataError, message
-from mlnet.options import Declared, Option, Table, describe
-from mlnet.rules import flag
+from mlnet.options import Declared, Derived, Group, Option, Table, describe
+from mlnet.rules import choice, flag, integer, number
 
 _HIGHER = Option("EnableHigherDerivatives", True, flag(), "Whether the result can be differentiated again.")
 
@@ -106,23 +106,52 @@ def dllaplacian(u: dlarray, x: dlarray, dim: int, *args: Any, **options: Any) ->
     return np.concatenate(results, axis=axis)
 
 
-class AcceleratedFunction:
-    """A function that `dlaccelerate` has returned."""
+class AcceleratedFunction(Declared):
+    """A function that `dlaccelerate` has returned, with the properties that it has in MATLAB.
+
+    Nothing is remembered here, so that there is no hit and nothing to check: whatever they are, a call gives the same.
+    """
+
+    table = Table(
+        Derived("Function", lambda self: self._function, "What is called.", Group.PLAIN),
+        Option("Enabled", True, flag(), "Whether MATLAB would remember traces.", Group.PLAIN),
+        Option("CacheSize", 50, integer(), "How many traces MATLAB would remember.", Group.PLAIN),
+        Derived("HitRate", lambda self: 0, "Share of the calls with a trace that was remembered: 0.", Group.PLAIN),
+        Derived("Occupancy", lambda self: 0, "Share of CacheSize that is in use: 0.", Group.PLAIN),
+        Option("CheckMode", "none", choice("none", "tolerance"), "How MATLAB would check traces.", Group.PLAIN),
+        Option("CheckTolerance", 1e-4, number(0, above=True), "Tolerance of 'tolerance'.", Group.PLAIN),
+    )
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)
-        self.Function = function
+        super().__init__()
+        for name, value in {
+            "_function": function,
+            "__wrapped__": function,
+            "__name__": getattr(function, "__name__", type(function).__name__),
+            "__doc__": function.__doc__,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __copy__(self) -> AcceleratedFunction:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AcceleratedFunction:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AcceleratedFunction, (self._function,), {"_values": dict(self._values)}
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         """Return what the function returns."""
-        return self.Function(*args, **options)
+        return self._function(*args, **options)
 
 
 def dlaccelerate(fun: Callable[..., Any]) -> AcceleratedFunction:
     """Return a function that does what ``fun`` does.
 
     In MATLAB the result remembers the trace of calls with arrays of the same size. Here nothing is remembered: a call
-    of the result is a call of the function, so that scripts run as they are.
+    of the result is a call of the function, so that scripts run as they are. Its properties Enabled, CacheSize,
+    CheckMode and CheckTolerance can be set as in MATLAB; HitRate and Occupancy stay 0.
 
     Raises
     ------
@@ -132,8 +161,19 @@ def dlaccelerate(fun: Callable[..., Any]) -> AcceleratedFunction:
     Examples
     --------
     >>> from mlnet import dlaccelerate
-    >>> dlaccelerate(abs)(-1)
+    >>> accelerated = dlaccelerate(abs)
+    >>> accelerated(-1)
     1
+    >>> accelerated
+      AcceleratedFunction with properties:
+    <BLANKLINE>
+              Function: @abs
+               Enabled: 1
+             CacheSize: 50
+               HitRate: 0
+             Occupancy: 0
+             CheckMode: 'none'
+        CheckTolerance: 1.0000e-04
     """
     if not callable(fun):
         raise DataError(message("dlaccelerate", "a function", describe(fun)))

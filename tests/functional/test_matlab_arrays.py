@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ import mlnet
 from mlnet import (
     DataError,
     OptionError,
+    UnknownNameError,
     cat,
     categorical,
     checkLayer,
@@ -157,6 +161,36 @@ def test_functions_for_accelerated_functions():
     assert function(1, y=2) == 3 and clearCache(function) is None
     with pytest.raises(DataError, match="clearCache: needs a function that dlaccelerate has returned"):
         clearCache(abs)
+
+
+def test_properties_of_accelerated_functions():
+    def modelLoss(x):
+        return x * 2
+
+    function = dlaccelerate(modelLoss)
+    assert (function.Enabled, function.CacheSize, function.CheckMode, function.CheckTolerance) == (
+        True,
+        50,
+        "none",
+        1e-4,
+    )
+    assert (function.HitRate, function.Occupancy, function.Function, function.__name__) == (
+        0,
+        0,
+        modelLoss,
+        "modelLoss",
+    )
+    function.Enabled, function.CacheSize, function.CheckMode = False, 5, "tolerance"
+    assert (function.Enabled, function.CacheSize, function.CheckMode) == (False, 5, "tolerance") and function(3) == 6
+    assert "Function: @modelLoss" in repr(function) and "CheckMode: 'tolerance'" in repr(function)
+    assert copy.copy(function) is function and copy.deepcopy([function])[0] is function
+    twin = dlaccelerate(abs)
+    twin.CacheSize = 7
+    twin = pickle.loads(pickle.dumps(twin))
+    assert twin(-2) == 2 and twin.CacheSize == 7 and twin.__name__ == "abs"
+    for name, value in (("CheckMode", "strict"), ("CacheSize", 0), ("CheckTolerance", -1), ("Cachesize", 5)):
+        with pytest.raises((OptionError, UnknownNameError), match=name):
+            setattr(function, name, value)
 
 
 def test_checks_of_layers_take_layouts():
