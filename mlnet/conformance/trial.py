@@ -16,6 +16,7 @@ from mlnet.engines.base import Engine
 from mlnet.engines.program import Key, Program, StepPlan
 from mlnet.errors import DataError
 from mlnet.layers.base import Layer, Size
+from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
 from mlnet.layers.per_channel import PopulationLayer
 from mlnet.network.compile import layer_program, parameter_values
@@ -200,6 +201,12 @@ class Trial:
         """Return the outputs."""
         return self._forward(plan or self.engine.plan(self.program), batch, 0, self._values(batch, parameters), seed)
 
+    @property
+    def has_gradients(self) -> bool:
+        """Whether there is a backward: not for predict of a layer of a user whose backward needs memory of forward."""
+        layers = [each for each in self.case.inner if isinstance(each, CustomLayer)]
+        return self.training or not any(each.takes_memory("predict") for each in layers)
+
     def run(
         self,
         batch: Batch,
@@ -219,6 +226,9 @@ class Trial:
                 lengths = [plan.output_lengths(output) for output in range(len(found))]
             if d_outputs is None:
                 d_outputs = d_outputs_for(outputs)
+            if not self.has_gradients:
+                inputs.append(np.zeros_like(batch.data[number]))
+                continue
             given = [d_output if d_output.dtype.kind == "f" else None for d_output in d_outputs]
             found_gradients, d_input = plan.backward(given, wanted if number == 0 else (), want_input=True)
             inputs.append(np.zeros_like(batch.data[number]) if d_input is None else d_input.copy())

@@ -268,6 +268,10 @@ class Layer(base.Layer, metaclass=_Constructed):
         """Tell whether the class has a method."""
         return callable(getattr(type(self), method, None))
 
+    def takes_memory(self, method: str) -> bool:
+        """Tell whether backward may count on memory that ``method`` does not return: it comes from forward."""
+        return method == "predict" and self.has("forward") and self.has("backward")
+
     def _assign(self, given: dict[str, Any]) -> None:
         """Set options after checking all of them, with the numbers and names of inputs and outputs that follow."""
         given = dict(given)

@@ -69,7 +69,7 @@ class LayerCall:
         try:
             with np.errstate(all="ignore"):
                 ran = self.run(given, parameters, np.random.default_rng(0))
-                if self._has_backward:
+                if self._has_backward and not self.layer.takes_memory(self.method):
                     wanted = (True,) * (len(given) + len(parameters))
                     ran.pullback(*(np.zeros_like(y._data) for y in ran.outputs), wanted=wanted)
         except WrongMethodError as error:

@@ -388,6 +388,31 @@ def test_memory_and_states_reach_backward():
     assert failed(scaled(), 4) == {}
 
 
+def test_backward_may_count_on_the_memory_of_forward():
+    class halves(Layer):
+        factor = 2
+
+        def predict(self, X):
+            return X
+
+        def forward(self, X):
+            kept = (np.random.rand(*X.shape) > 0.5).astype(X.dtype) * 2
+            return X * kept, kept
+
+        def backward(self, X, Z, dLdZ, kept):
+            return dLdZ * kept * self.factor / 2
+
+    class wrong(halves):
+        factor = 3
+
+    assert failed(halves(), 4) == {} and "gradients" in failed(wrong(), 4)
+    x = dlarray(np.ones((3, 40), "single"), "CB")
+    net = dlnetwork([featureInputLayer(3), halves()])
+    y, gradient = dlfeval(lambda net, x: (y := forward(net, x), dlgradient(np.sum(y), x)), net, x)
+    assert set(np.unique(y.extractdata())) == {0, 2} and (y.extractdata() == gradient.extractdata()).all()
+    assert (predict(net, x).extractdata() == 1).all()
+
+
 def test_assigning_to_elements_of_a_copy():
     class clipped(Layer):
         def predict(self, X):
