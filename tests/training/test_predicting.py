@@ -125,6 +125,11 @@ def test_testnet_of_classes():
         (lambda: testnet(network(), IMAGES, categorical(np.arange(7) % 3), "rmse"), OptionError, "testnet: Metrics"),
         (lambda: testnet(network(), IMAGES, np.ones(3), "rmse"), DataError, "testnet: T"),
         (lambda: testnet(network(), IMAGES), OptionError, "metrics"),
+        (
+            lambda: testnet(network(), IMAGES, np.ones(7), ["rmse", "mae"]),
+            OptionError,
+            r"metrics: needs one of .*\['rmse', 'mae'\]",
+        ),
     ],
 )
 def test_mistakes(call, error, text):

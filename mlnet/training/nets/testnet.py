@@ -11,13 +11,13 @@ from mlnet.data.datastores.mini_batch_queue import MiniBatchQueue
 from mlnet.data.datastores.queue_datastore import QueueDatastore
 from mlnet.data.sources.columns import is_table
 from mlnet.engines.select import select_engine
-from mlnet.errors import OptionError, message
+from mlnet.errors import OptionError, message, suggestion
 from mlnet.network.compile import parameter_values, prediction_program
 from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.run import kept_steps
 from mlnet.network.trained import ACCELERATION, ENVIRONMENT, MINI_BATCH
 from mlnet.options import Declared, Option, Table, describe
-from mlnet.rules import choice, either
+from mlnet.rules import REFUSALS, choice, either
 from mlnet.training import metrics as known
 from mlnet.training.caller import called
 from mlnet.training.metering import Result
@@ -102,7 +102,13 @@ def testnet(net: dlnetwork, X: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: 
             X = QueueDatastore(X)  # noqa: N806
         elif has_targets and not is_datastore(X) and not is_table(X):
             X = BatchDatastore(X)  # noqa: N806
-        values = _values(net, X, T, known.RULE.convert(asked), options)
+        try:
+            metrics = known.RULE.convert(asked)
+        except REFUSALS:
+            fix = suggestion(asked, known.RULE.names) if isinstance(asked, str) else ""
+            one_of = known.RULE.needed.removeprefix("[], or ")
+            raise OptionError(message("testnet: metrics", one_of, describe(asked), fix)) from None
+        values = _values(net, X, T, metrics, options)
     return np.array(values) if isinstance(asked, (list, tuple)) else values[0]
 
 
