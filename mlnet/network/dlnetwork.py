@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from operator import is_not
 from typing import Any
 
@@ -326,7 +327,8 @@ class dlnetwork(NestedNetwork, Shown):
     def _copy(self) -> dlnetwork:
         net = object.__new__(dlnetwork)
         net.__dict__.update(self.__dict__)
-        net._learnables, net._states = dict(self._learnables), dict(self._states)
+        net._learnables = {key: copy(value) for key, value in self._learnables.items()}
+        net._states = {key: copy(value) for key, value in self._states.items()}
         return net
 
     def _initialize(self, examples: Sequence[Any]) -> None:

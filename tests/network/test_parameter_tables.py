@@ -18,6 +18,7 @@ from mlnet import (
     featureInputLayer,
     forward,
     fullyConnectedLayer,
+    setLearnRateFactor,
 )
 
 
@@ -94,3 +95,11 @@ def test_columns_of_all_tables_can_be_assigned(net):
     assert list(table.rows()) == [("x", "a", 1), ("y", "b", 2)] and net.Connections.Source == ["input", "a"]
     with pytest.raises(AttributeError):
         table.shape = (1, 2)
+
+
+def test_elements_of_values_are_those_of_one_network(net):
+    other = setLearnRateFactor(net, "a", "Weights", 0)
+    other.Learnables.Value[0][0, 0] = 55.0
+    other.State.Value[0][0] = 66.0
+    assert _data(other.Learnables, 0)[0, 0] == 55 and _data(other.State, 0)[0] == 66
+    assert _data(net.Learnables, 0)[0, 0] != 55 and _data(net.State, 0)[0] != 66
