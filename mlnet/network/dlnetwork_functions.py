@@ -42,7 +42,7 @@ def forward(net: dlnetwork, *X: Any, **options: Any) -> Any:
     InputDataFormats : text or list of texts, default 'auto'
         The format of data without labels, for several inputs a list. 'auto' takes NumPy arrays as 'BC' for features,
         'SCB', 'SSCB' or 'SSSCB' for images. Where the first input has no labels, results have none either, with their
-        dimensions in the same order, and are NumPy arrays where it is one.
+        dimensions in the same order, and are NumPy arrays where it is one, unless the parameters are traced.
     nargout : int, optional
         Number of results; one more than there are outputs returns the state too, ``Y, state = forward(net, X,
         nargout=2)``, to be assigned to ``net.State``.

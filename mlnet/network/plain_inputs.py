@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlnet.autodiff.array import dlarray
+from mlnet.autodiff.array import dlarray, is_traced
 from mlnet.autodiff.labelled import stripdims
 from mlnet.errors import DataError, OptionError, message
 from mlnet.layers.base import Size
@@ -65,7 +65,10 @@ class Forms:
         return dlarray(X, fmt)
 
     def leaving(self, result: dlarray) -> Any:
-        """Return a result without labels, in the order of the format of the first input, where that had none."""
+        """Return a result without labels, in the order of the format of the first input, where that had none.
+
+        Where the parameters are traced it stays a dlarray: as an array it would lose the derivative.
+        """
         if self._back is None:
             return result
         fmt, is_array = self._back
@@ -73,4 +76,4 @@ class Forms:
         known = [label for label in dict.fromkeys(fmt) if label in labels]
         order = "".join(label * labels.count(label) for label in [*known, *(set(labels) - set(known))])
         plain = stripdims(result, order)
-        return plain.extractdata() if is_array else plain
+        return plain.extractdata() if is_array and not is_traced(plain) else plain

@@ -13,6 +13,8 @@ from mlnet import (
     connectLayers,
     convolution2dLayer,
     dlarray,
+    dlfeval,
+    dlgradient,
     dlnetwork,
     extractdata,
     featureInputLayer,
@@ -89,3 +91,18 @@ def test_mistakes():
         predict(net, FEATURES.T)
     with pytest.raises(DataError, match=r"predict: input: needs an array or dlarray, but got \['data'\]"):
         predict(net, ["data"], InputDataFormats="BC")
+
+
+def test_plain_data_keep_the_derivative_of_the_parameters():
+    def gradient(net, x, **options):
+        y = forward(net, x, **options)
+        return y, dlgradient(np.sum(y * y), net.Learnables)
+
+    net = of_features()
+    y, gradients = dlfeval(gradient, net, FEATURES)
+    labelled, expected = dlfeval(gradient, net, dlarray(FEATURES, "BC"))
+    assert isinstance(y, dlarray) and y.dims() == ""
+    np.testing.assert_array_equal(y.extractdata(), labelled.extractdata().T)
+    for one, other in zip(gradients.Value, expected.Value, strict=True):
+        np.testing.assert_allclose(one.extractdata(), other.extractdata(), rtol=1e-6)
+    assert type(dlfeval(lambda x: forward(net, x), FEATURES)) is np.ndarray
