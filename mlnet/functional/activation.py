@@ -10,12 +10,21 @@ from mlnet.autodiff.array import dlarray, unformatted, wrap
 from mlnet.errors import DataError, message
 from mlnet.functional import traced
 from mlnet.functional.batches import entering
-from mlnet.functional.options import DATA_FORMAT, array_of, as_given, of_one_type, options_class, with_format
+from mlnet.functional.options import (
+    DATA_FORMAT,
+    array_of,
+    as_given,
+    of_one_type,
+    options_class,
+    weights_of,
+    with_format,
+)
 from mlnet.layers.base import Size
 from mlnet.options import Option
 from mlnet.rules import choice
 
-_FormatOptions = options_class("fullyconnect", DATA_FORMAT)
+_WEIGHTS_FORMAT = Option("WeightsFormat", "", choice("", "UC", "CU"), "'UC' (outputs, inputs), or 'CU'.")
+_FormatOptions = options_class("fullyconnect", DATA_FORMAT, _WEIGHTS_FORMAT)
 _SoftmaxOptions = options_class("softmax", DATA_FORMAT)
 _GeluOptions = options_class(
     "gelu", Option("Approximation", "none", choice("none", "tanh"), "'tanh' for the approximation by tanh.")
@@ -35,6 +44,8 @@ def fullyconnect(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
         (outputs, 1), or one number.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    WeightsFormat : 'UC' or 'CU', optional
+        'CU' for weights (inputs, outputs). Weights that are formatted dlarrays have their own format.
 
     Returns
     -------
@@ -55,9 +66,11 @@ def fullyconnect(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
     <BLANKLINE>
         13    13    13
     """
-    fmt = _FormatOptions(*args, **options).DataFormat
+    chosen = _FormatOptions(*args, **options)
+    fmt = chosen.DataFormat
     data = with_format(X, fmt, "fullyconnect: X")
-    w, b = (unformatted(array_of(each, "fullyconnect")) for each in (weights, bias))
+    w = weights_of(weights, chosen.WeightsFormat, "UC", "fullyconnect")
+    b = unformatted(array_of(bias, "fullyconnect"))
     batch = entering(data)
     inputs = int(np.prod(batch.array.shape[1:]))
     if w.ndim != 2 or w.shape[1] != inputs:

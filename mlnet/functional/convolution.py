@@ -8,7 +8,7 @@ import numpy as np
 
 from mlnet.autodiff.array import dlarray, unformatted
 from mlnet.errors import DataError, OptionError, UnknownNameError, message
-from mlnet.functional.options import LayerFunction, array_of, as_given, with_format
+from mlnet.functional.options import LayerFunction, array_of, as_given, weights_of, with_format
 from mlnet.layers.convolution import convolution2dLayer
 from mlnet.layers.convolution1d import convolution1dLayer
 from mlnet.layers.convolution3d import convolution3dLayer
@@ -38,6 +38,9 @@ def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarr
     PaddingValue : number or text, default 0
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    WeightsFormat : text, optional
+        Labels of the dimensions of the weights, in any order: 'S' or 'T' of the filter, 'C' channels, 'U' filters, then
+        groups. Weights that are formatted dlarrays have their own.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def dlconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) -> dlarr
     given = _options(where, args, options)
     fmt = given.pop("DataFormat", "")
     data = with_format(X, fmt, f"{where}: X")
-    w, dimensions = _weights(weights, data, where)
+    w, dimensions = _weights(weights, given.pop("WeightsFormat", ""), data, where)
     if w.ndim == dimensions + 3 and dimensions == 2:
         size, (filters, groups) = w.shape[:2], w.shape[3:]
         function = LayerFunction(where, groupedConvolution2dLayer, size, filters, groups, **given)
@@ -93,6 +96,9 @@ def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
         As for `transposedConv2dLayer` and its relatives.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    WeightsFormat : text, optional
+        Labels of the dimensions of the weights, in any order: 'S' or 'T' of the filter, 'C' channels, 'U' filters.
+        Weights that are formatted dlarrays have their own.
 
     Returns
     -------
@@ -117,7 +123,7 @@ def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
     given = _options(where, args, options)
     fmt = given.pop("DataFormat", "")
     data = with_format(X, fmt, f"{where}: X")
-    w, dimensions = _weights(weights, data, where)
+    w, dimensions = _weights(weights, given.pop("WeightsFormat", ""), data, where)
     filters = w.shape[dimensions]
     function = LayerFunction(where, _TRANSPOSED[dimensions], _size(w.shape[:dimensions]), filters, **given)
     _check_channels(data, w.shape[-1], w, where)
@@ -126,7 +132,7 @@ def dltranspconv(X: Any, weights: Any, bias: Any, *args: Any, **options: Any) ->
     return as_given(result, fmt)
 
 
-_NAMES = ("Stride", "DilationFactor", "Padding", "PaddingValue", "Cropping", "DataFormat")
+_NAMES = ("Stride", "DilationFactor", "Padding", "PaddingValue", "Cropping", "DataFormat", "WeightsFormat")
 
 
 def _options(where: str, args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
@@ -141,12 +147,14 @@ def _options(where: str, args: tuple[Any, ...], options: dict[str, Any]) -> dict
     return {known[name.lower()]: value for name, value in pairs.items()}
 
 
-def _weights(weights: Any, data: dlarray, where: str) -> tuple[dlarray, int]:
+def _weights(weights: Any, fmt: str, data: dlarray, where: str) -> tuple[dlarray, int]:
     """Return the weights and the number of dimensions of the filters."""
     dimensions = data.dims().count("S") or 1
     if dimensions == 1 and not set(data.dims()) & set("ST"):
         raise DataError(message(f"{where}: X", "data with dimensions 'S' or 'T'", f"'{data.dims()}'"))
-    w = unformatted(array_of(weights, f"{where}: weights"))
+    order = (data.dims().count("S") * "S" or "T") + ("CU" if where == "dlconv" else "UC")
+    is_grouped = len(fmt or getattr(weights, "_labels", "")) == len(order) + 1 and where == "dlconv"
+    w = weights_of(weights, fmt, order + "U" * is_grouped, where)
     missing = dimensions + 2 - w.ndim
     w = w.reshape(*w.shape, *[1] * missing) if missing > 0 else w
     if w.ndim > dimensions + (3 if where == "dlconv" and dimensions == 2 else 2):

@@ -59,6 +59,30 @@ def array_of(value: Any, where: str) -> dlarray:
     return wrap(array if array.dtype.kind == "f" else array.astype(np.float64))
 
 
+def weights_of(weights: Any, fmt: str, order: str, where: str) -> dlarray:
+    """Return weights without labels, with the dimensions that have labels (their own, or ``fmt``) in ``order``.
+
+    Raises
+    ------
+    DataError
+        Where ``fmt`` has other labels than ``order``, or the weights have labels of their own.
+    """
+    array = array_of(weights, f"{where}: weights")
+    if fmt:
+        if array.dims():
+            raise DataError(message(f"{where}: WeightsFormat", "weights without labels", f"'{array.dims()}'"))
+        if sorted(fmt) != sorted(order):
+            raise DataError(message(f"{where}: WeightsFormat", f"the labels of '{order}' in any order", f"'{fmt}'"))
+        array = dlarray(array, fmt)
+    labels = array.dims()
+    if sorted(labels) != sorted(order):
+        return unformatted(array)
+    places = {label: iter([n for n, each in enumerate(labels) if each == label]) for label in labels}
+    axes = [next(places[label]) for label in order]
+    array = unformatted(array)
+    return array if axes == sorted(axes) else array.transpose(axes)
+
+
 def with_format(X: Any, fmt: str, where: str) -> dlarray:
     """Return data with labels: their own, or those of DataFormat."""
     array = array_of(X, where)

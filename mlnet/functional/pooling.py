@@ -29,7 +29,7 @@ from mlnet.layers.pooling3d import (
     maxPooling3dLayer,
 )
 from mlnet.layers.unpooling import MaxUnpooling2DLayer
-from mlnet.options import Option
+from mlnet.options import Option, describe
 from mlnet.rules import Refused, Rule
 
 _LAYERS = {
@@ -43,7 +43,15 @@ _GLOBAL = {
 
 
 @takes_pairs
-def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **options: Any) -> Any:
+def maxpool(
+    X: Any,
+    poolsize: Any,
+    *,
+    DataFormat: str = "",
+    PoolFormat: str = "",
+    nargout: int = 1,
+    **options: Any,
+) -> Any:
     """Return the largest element of each window.
 
     Parameters
@@ -56,6 +64,8 @@ def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **
         As for `maxPooling2dLayer`.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    PoolFormat : text, optional
+        The dimensions of the windows: all 'S' of X, e.g. 'SS', or 'T' where there are none. Others are refused.
     nargout : 1 or 3, default 1
         With 3, return also indices and the size of the input for `maxunpool`, of images 'SSCB'.
 
@@ -77,6 +87,7 @@ def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **
     if nargout not in (1, 3):
         raise OptionError(f"maxpool: nargout needs to be 1 or 3, but is {nargout!r}.")
     data = with_format(X, DataFormat, "maxpool: X")
+    _check_windows("maxpool", data, PoolFormat)
     if nargout == 3:
         if data.dims().count("S") != 2:
             raise DataError(message("maxpool: X", "images such as 'SSCB' for three outputs", f"'{data.dims()}'"))
@@ -88,7 +99,7 @@ def maxpool(X: Any, poolsize: Any, *, DataFormat: str = "", nargout: int = 1, **
 
 
 @takes_pairs
-def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> dlarray:
+def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", PoolFormat: str = "", **options: Any) -> dlarray:
     """Return the mean of each window.
 
     Parameters
@@ -101,6 +112,8 @@ def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> d
         As for `averagePooling2dLayer`.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    PoolFormat : text, optional
+        The dimensions of the windows: all 'S' of X, e.g. 'SS', or 'T' where there are none. Others are refused.
 
     Raises
     ------
@@ -116,7 +129,15 @@ def avgpool(X: Any, poolsize: Any, *, DataFormat: str = "", **options: Any) -> d
     >>> avgpool(dlarray(np.arange(16.).reshape(4, 4), 'SS'), 'global').item()
     7.5
     """
-    return _pooled("avgpool", with_format(X, DataFormat, "avgpool: X"), poolsize, DataFormat, options)
+    data = with_format(X, DataFormat, "avgpool: X")
+    _check_windows("avgpool", data, PoolFormat)
+    return _pooled("avgpool", data, poolsize, DataFormat, options)
+
+
+def _check_windows(where: str, data: dlarray, fmt: str) -> None:
+    pooled = data.dims().count("S") * "S" or "T"
+    if fmt not in ("", pooled):
+        raise OptionError(message(f"{where}: PoolFormat", f"'{pooled}' for data '{data.dims()}'", describe(fmt)))
 
 
 def _pooled(where: str, data: dlarray, poolsize: Any, fmt: str, options: dict[str, Any]) -> dlarray:
