@@ -12,6 +12,7 @@ from mlnet.functional import traced
 from mlnet.functional.batches import entering
 from mlnet.functional.options import (
     DATA_FORMAT,
+    WEIGHTS_FORMAT,
     array_of,
     as_given,
     of_one_type,
@@ -23,8 +24,7 @@ from mlnet.layers.base import Size
 from mlnet.options import Option
 from mlnet.rules import choice
 
-_WEIGHTS_FORMAT = Option("WeightsFormat", "", choice("", "UC", "CU"), "'UC' (outputs, inputs), or 'CU'.")
-_FormatOptions = options_class("fullyconnect", DATA_FORMAT, _WEIGHTS_FORMAT)
+_FormatOptions = options_class("fullyconnect", DATA_FORMAT, WEIGHTS_FORMAT)
 _SoftmaxOptions = options_class("softmax", DATA_FORMAT)
 _GeluOptions = options_class(
     "gelu", Option("Approximation", "none", choice("none", "tanh"), "'tanh' for the approximation by tanh.")

@@ -17,7 +17,7 @@ from mlnet.functional.pairs import as_type, call_pair, common_type
 from mlnet.functional.single import quick_call
 from mlnet.layers.base import Call, Layer, Size, SizeError
 from mlnet.options import Declared, Option, Table, describe
-from mlnet.rules import Refused, Rule
+from mlnet.rules import Refused, Rule, choice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +27,9 @@ DATA_FORMAT = Option(
     Rule("a format such as 'SSCB' or 'CB'", lambda value: value if isinstance(value, str) else _refuse(), (1, None)),
     "Labels of the dimensions of unformatted data; the result is unformatted too.",
 )
+
+
+WEIGHTS_FORMAT = Option("WeightsFormat", "", choice("", "UC", "CU"), "'UC' (outputs, inputs), or 'CU'.")
 
 
 def _refuse() -> Any:

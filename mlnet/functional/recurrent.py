@@ -12,10 +12,12 @@ from mlnet.functional.batches import entering
 from mlnet.functional.options import (
     ARRAY,
     DATA_FORMAT,
+    WEIGHTS_FORMAT,
     array_of,
     as_given,
     options_class,
     run_call,
+    weights_of,
     with_format,
 )
 from mlnet.layers.base import Call, Size, same_lengths
@@ -27,10 +29,11 @@ _ACTIVATIONS = (
     Option("StateActivationFunction", "tanh", choice("tanh", "softsign", "relu"), "Activation of the state."),
     Option("GateActivationFunction", "sigmoid", choice("sigmoid", "hard-sigmoid"), "Activation of the gates."),
 )
-_LstmOptions = options_class("lstm", DATA_FORMAT, *_ACTIVATIONS)
+_LstmOptions = options_class("lstm", DATA_FORMAT, WEIGHTS_FORMAT, *_ACTIVATIONS)
 _GruOptions = options_class(
     "gru",
     DATA_FORMAT,
+    WEIGHTS_FORMAT,
     *_ACTIVATIONS,
     Option(
         "ResetGateMode",
@@ -64,6 +67,8 @@ def lstm(
         (4 units, channels), (4 units, units) and (4 units, 1), gates in the order input, forget, candidate, output.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    WeightsFormat : 'UC' or 'CU', optional
+        'CU' where both weights are transposed. Weights that are formatted dlarrays have their own format.
     StateActivationFunction, GateActivationFunction
         As for `lstmLayer`.
     nargout : 1, 2 or 3, default 1
@@ -110,6 +115,8 @@ def gru(
         (6 units, 1) with ResetGateMode 'recurrent-bias-after-multiplication'.
     DataFormat : text, optional
         Labels of the dimensions of unformatted data; the result is unformatted too.
+    WeightsFormat : 'UC' or 'CU', optional
+        'CU' where both weights are transposed. Weights that are formatted dlarrays have their own format.
     StateActivationFunction, GateActivationFunction, ResetGateMode
         As for `gruLayer`.
     nargout : 1 or 2, default 1
@@ -148,7 +155,8 @@ def _recurrent(
         raise DataError(message(f"{where}: X", "sequences 'CBT' or 'CT'", f"'{data.dims()}'"))
     batch = entering(data)
     assert batch.lengths is not None
-    w, r, b = (unformatted(array_of(each, where)) for each in parameters)
+    w, r = (weights_of(each, chosen.WeightsFormat, "UC", where) for each in parameters[:2])
+    b = unformatted(array_of(parameters[2], where))
     units, channels = r.shape[-1], batch.array.shape[-1]
     rows = gates * units
     biases = rows * 2 if getattr(chosen, "ResetGateMode", "").startswith("recurrent-bias") else rows

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlnet import avgpool, dlarray, dlconv, dlfeval, dlgradient, dltranspconv, fullyconnect, maxpool
+from mlnet import avgpool, dlarray, dlconv, dlfeval, dlgradient, dltranspconv, fullyconnect, gru, lstm, maxpool
 from mlnet.errors import DataError, OptionError
 
 RNG = np.random.default_rng(0)
@@ -53,3 +53,18 @@ def test_dimensions_of_windows(pool):
         np.testing.assert_array_equal(data(pool(x, 2, "PoolFormat", fmt)), data(pool(x, 2)))
         with pytest.raises(OptionError, match=f"PoolFormat: needs '{fmt}' for data '{x.dims()}', but got 'C'"):
             pool(x, 2, PoolFormat="C")
+
+
+@pytest.mark.parametrize("function, gates, states", [(lstm, 4, 2), (gru, 3, 1)])
+def test_weights_of_recurrent_functions(function, gates, states):
+    w, r, zero = RNG.normal(size=(3 * gates, 3)), RNG.normal(size=(3 * gates, 3)), [np.zeros((3, 1))] * states
+    bias = np.zeros(3 * gates)
+    expected = data(function(STEPS, *zero, w, r, bias))
+    for found in (
+        function(STEPS, *zero, w.T, r.T, bias, WeightsFormat="CU"),
+        function(STEPS, *zero, w, r, bias, WeightsFormat="UC"),
+        function(STEPS, *zero, dlarray(w, "UC"), dlarray(r.T, "CU"), bias),
+    ):
+        np.testing.assert_array_equal(data(found), expected)
+    with pytest.raises(OptionError, match=f"{function.__name__}: WeightsFormat: needs"):
+        function(STEPS, *zero, w, r, bias, WeightsFormat="CB")
