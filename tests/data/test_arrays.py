@@ -181,6 +181,25 @@ def test_images_that_do_not_fit(data, text):
 
 
 @pytest.mark.parametrize(
+    "format, dims, data, text",
+    [
+        ("SC", (10, 3), z((9, 3, 8)), "the images are of size 9x3, but the input layer expects images of size 10x3."),
+        ("SC", (10, 3), z(5), "the images are of size 5x1"),
+        ("SC", (10, 3), z((8, 10, 3)), "numpy.moveaxis(X, 0, -1): length x channels x observations."),
+        ("SC", (10, 3), z((8, 3, 10)), "numpy.transpose(X, (2, 1, 0)): length x channels x observations."),
+        ("SC", (10, 1), z((8, 10)), "numpy.moveaxis(X, 0, -1).reshape(10, 1, -1)"),
+        ("SSSC", (4, 5, 6, 2), z((8, 2, 4, 5, 6)), "numpy.transpose(X, (2, 3, 4, 1, 0)): height x width x depth x"),
+        ("SSSC", (4, 5, 6, 1), z((4, 5, 6, 8)), "For 8 images reshape it to (4, 5, 6, 1, 8)"),
+        ("SSSC", (4, 5, 6, 1), z((8, 120)), "numpy.moveaxis(X.reshape(-1, 4, 5, 6, 1), 0, -1)"),
+    ],
+)
+def test_images_of_one_and_three_dimensions_that_do_not_fit(format, dims, data, text):
+    with pytest.raises(DataError) as caught:
+        Predictors(data, format, dims)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "fix, data",
     [
         (lambda x: x.reshape(4, 3, 1, 5), numbered(4, 3, 1, 5)[:, :, 0]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -178,21 +179,27 @@ def _size_message(
         return f"{where}: needs observations x {expected[0]} features, but got an array of shape {shape}.{fix}"
     sizes = ["x".join(map(str, size)) for size in (came, expected)]
     text = f"{where}: the images are of size {sizes[0]}, but the input layer expects images of size {sizes[1]}."
-    fix = _image_fix(shape, *expected)
-    return f"{text} {fix}: height x width x channels x observations." if fix else text
+    fix = _image_fix(shape, expected)
+    order = " x ".join([*_SPATIAL[len(expected) - 1], "channels", "observations"])
+    return f"{text} {fix}: {order}." if fix else text
 
 
-def _image_fix(shape: tuple[int, ...], height: int, width: int, channels: int) -> str:
-    """Return how images in another order become (H, W, C, N), where the order can be told from the shape."""
-    image, plane = (height, width, channels), (height, width)
+_SPATIAL = {1: ("length",), 2: ("height", "width"), 3: ("height", "width", "depth")}
+"""What the spatial dimensions of images are called, by their number."""
+
+
+def _image_fix(shape: tuple[int, ...], image: tuple[int, ...]) -> str:
+    """Return how images in another order become (spatial, C, N), where the order can be told from the shape."""
+    *sides, channels = image
+    plane = tuple(sides)
     if shape[1:] == image:
         return "Move the observations to the end, numpy.moveaxis(X, 0, -1)"
-    if len(shape) == 4 and shape[1:] == (channels, *plane):
-        return "Reorder them, numpy.transpose(X, (2, 3, 1, 0))"
-    if len(shape) == 3 and shape[:2] == plane and channels == 1:
-        return f"For {shape[2]} images reshape it to {(*plane, 1, shape[2])}"
-    if len(shape) == 3 and shape[1:] == plane and channels == 1:
-        return "Reorder them, numpy.moveaxis(X, 0, -1).reshape" + f"({height}, {width}, 1, -1)"
-    if len(shape) == 2 and shape[1] == height * width * channels:
+    if shape[1:] == (channels, *plane):
+        return f"Reorder them, numpy.transpose(X, {(*range(2, len(image) + 1), 1, 0)})"
+    if shape[:-1] == plane and channels == 1:
+        return f"For {shape[-1]} images reshape it to {(*plane, 1, shape[-1])}"
+    if shape[1:] == plane and channels == 1:
+        return f"Reorder them, numpy.moveaxis(X, 0, -1).reshape{(*plane, 1, -1)}"
+    if len(shape) == 2 and shape[1] == math.prod(image):
         return f"For one image in each row, numpy.moveaxis(X.reshape{(-1, *image)}, 0, -1)"
     return ""
