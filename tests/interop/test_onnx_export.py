@@ -141,14 +141,9 @@ def masked(line, scores, mask="none", both=False):
 
 @pytest.mark.parametrize("both", [False, True])
 @pytest.mark.parametrize("mask", ["none", "causal"])
-@pytest.mark.parametrize("line, scores", [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize("line, scores", [(False, False), (False, True), (True, False), (True, True)])
 def test_attention_with_a_mask_and_scores(line, scores, mask, both):
     assert max(differences(random_network(masked(line, scores, mask, both)))) < 1e-5
-
-
-def test_scores_of_sequences_are_no_output(tmp_path):
-    with pytest.raises(NotSupportedError, match="scores of sequences"):
-        exportONNXNetwork(random_network(masked(False, True)), tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("normalization", ["zca-whitening", "pca-whitening"])

@@ -11,6 +11,7 @@ from mlnet import (
     UnknownNameError,
     accuracyMetric,
     addLayers,
+    assembleNetwork,
     categorical,
     categories,
     concatenationLayer,
@@ -26,8 +27,11 @@ from mlnet import (
     lstmLayer,
     minibatchpredict,
     onehotdecode,
+    predict,
+    regressionLayer,
     reluLayer,
     scores2label,
+    selfAttentionLayer,
     sequenceInputLayer,
     softmaxLayer,
     testnet,
@@ -69,6 +73,23 @@ def test_sequences():
     assert minibatchpredict(net, x[:2]).shape == (5, 2, 2)
     assert minibatchpredict(net, x[0]).shape == (5, 2)
     assert [each.shape[0] for each in minibatchpredict(net, x, UniformOutput=False)] == [5, 5, 8]
+
+
+def test_scores_of_sequences():
+    layers = [sequenceInputLayer(3), selfAttentionLayer(2, 4, HasScoresOutput=True, Name="att")]
+    net = dlnetwork([*layers, fullyConnectedLayer(2, Name="fc")])
+    x = [np.random.default_rng(n).normal(size=(3, n)) for n in (4, 6)]
+    wanted = [net.predict(dlarray(each, "CT"), Outputs="att/scores").extractdata() for each in x]
+    assert [each.shape for each in wanted] == [(4, 4, 2), (6, 6, 2)]
+    scores, y = minibatchpredict(net, x)
+    assert scores.shape == (6, 6, 2, 2) and [each.shape for each in y] == [(4, 2), (6, 2)]
+    graph = addLayers(addLayers(layerGraph(net), regressionLayer(Name="y")), regressionLayer(Name="scores"))
+    trained = assembleNetwork(connectLayers(connectLayers(graph, "fc", "y"), "att/scores", "scores"))
+    for found in (scores, predict(trained, x)[1], predict(trained, x, MiniBatchSize=1)[1]):
+        np.testing.assert_allclose(found[:4, :4, :, 0], wanted[0], rtol=1e-4)
+        np.testing.assert_allclose(found[..., 1], wanted[1], rtol=1e-4)
+        assert not found[4:, :, :, 0].any()
+    np.testing.assert_array_equal(minibatchpredict(net, x, UniformOutput=False)[0][1], scores[..., 1])
 
 
 def test_several_inputs():

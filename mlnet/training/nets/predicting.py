@@ -93,7 +93,8 @@ def minibatchpredict(net: dlnetwork, X: Any, *args: Any, **kwargs: Any) -> Any: 
     -------
     ndarray, float32
         (N, K) without spatial dimensions, (H, W, C, N) for images. Sequences of one length are an array (S, K, N),
-        others a list of (S, K) arrays. A tuple for several outputs.
+        others a list of (S, K) arrays. Scores of attention are (keys, queries, heads, N), for sequences those of the
+        longest. A tuple for several outputs.
 
     Raises
     ------
@@ -176,7 +177,9 @@ def _separate(result: Any, size: Size) -> list[np.ndarray]:
 
 
 def _shaped(result: np.ndarray, size: Size) -> np.ndarray:
-    return result.reshape(len(result), *size.dims)
+    return (
+        result.reshape(len(result), *size.dims) if size.is_known else result
+    )  # scores of sequences have their lengths
 
 
 def scores2label(scores: Any, classNames: Any, classDim: int | None = None, *, nargout: int = 1) -> Any:  # noqa: N803

@@ -16,7 +16,7 @@ from mlnet.interop.onnx.writing.step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
 from mlnet.layers.custom import Layer as CustomLayer
 from mlnet.layers.input import InputLayer
-from mlnet.layers.unknown import Unknown
+from mlnet.layers.unknown import is_known
 from mlnet.layers.unpooling import MaxUnpooling2DLayer
 from mlnet.network.resolve import Resolved
 from mlnet.network.wiring import Source, where_text
@@ -35,9 +35,6 @@ def graph_of(
     writer = _Writer(network, Builder(name, opset), "N" if batch == "dynamic" else batch)
     for index in network.order:
         writer.add(index)
-    for index in network.output_indices:
-        if any(isinstance(n, Unknown) for n in network.sizes[index][0].spatial):
-            writer.mistakes.append(f"{where_text(index, network.layers[index])}: scores of sequences as an output.")
     if writer.mistakes:
         refuse(function, f"ONNX (version {opset})", writer.mistakes)
     for index in network.output_indices:
@@ -115,7 +112,8 @@ class _Writer:
         value = self._values[Source(index)]
         size, x = value.size, value.name
         self.build.layer = self._network.layers[index].Name
-        shape: tuple[int | str, ...] = (size.channels, *size.spatial)
+        spatial = [n if is_known(n) else f"S{place}_{self.build.layer}" for place, n in enumerate(size.spatial, 1)]
+        shape: tuple[int | str, ...] = (size.channels, *spatial)
         if size.is_sequence:
             shape = (f"S_{self.build.layer}", self._batch, *shape)
         elif size.is_flat:
