@@ -14,6 +14,7 @@ from mlnet.interop.matlab.layers import handle_of
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer, dims
 from mlnet.layers.custom import Layer as CustomLayer
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import Connection, LayerGraph, Port, layerGraph
 from mlnet.network.trained import DAGNetwork, TrainedNetwork
@@ -68,7 +69,7 @@ def codeFor(layers: Any, language: str = "python") -> str:  # noqa: N802 - the s
     if not isinstance(language, str) or language.lower() not in _LANGUAGES.names:
         raise OptionError(f"codeFor: language: needs one of 'python', 'matlab', but got {language!r}.")
     writer = _Python() if language.lower() == "python" else Matlab()
-    if isinstance(layers, DAGNetwork):
+    if isinstance(layers, (DAGNetwork, dlnetwork)):
         layers = layerGraph(layers)
     elif isinstance(layers, TrainedNetwork):
         layers = layers.Layers

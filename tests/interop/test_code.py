@@ -117,3 +117,9 @@ def test_arguments():
         codeFor([mlnet.reluLayer()], "fortran")
     with pytest.raises(NotSupportedError, match="PredictFcn"):
         codeFor([mlnet.functionLayer(lambda x: x)])
+
+
+def test_a_dlnetwork():
+    net = mlnet.dlnetwork([mlnet.featureInputLayer(3, Name="in"), mlnet.fullyConnectedLayer(2, Name="fc")])
+    graph = made_again(net, "lgraph")
+    assert [layer.Name for layer in graph.Layers] == ["in", "fc"] and len(graph.Connections) == 1

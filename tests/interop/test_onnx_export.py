@@ -8,6 +8,7 @@ import pytest
 import mlnet
 from mlnet import (
     DataError,
+    NetworkError,
     NotSupportedError,
     OptionError,
     UnknownNameError,
@@ -158,6 +159,27 @@ def test_whitening_of_the_input(normalization, elements):
     assert max(differences(random_network(layers))) < 1e-5
 
 
+def test_a_dlnetwork(tmp_path):
+    import onnx
+
+    path = tmp_path / "net.onnx"
+    recurrent = [mlnet.sequenceInputLayer(3), mlnet.lstmLayer(4, HasStateOutputs=True, Name="l")]
+    net = mlnet.dlnetwork([*recurrent, mlnet.fullyConnectedLayer(2, Name="f"), mlnet.softmaxLayer(Name="s")])
+    assert 0 < exportONNXNetwork(net, path, nargout=1) < 1e-5
+    graph = onnx.load(path).graph
+    names = [value.name for value in graph.output]
+    assert names == ["l_hidden_output", "l_cell_output", "s_output"] and len(net.OutputNames) == 3
+    x = np.random.default_rng(0).normal(size=(5, 1, 3)).astype("single")
+    found = runner("test", path.read_bytes())({"sequenceinput": x})
+    np.testing.assert_allclose(found[2][:, 0], mlnet.minibatchpredict(net, x[:, 0].T, Outputs="s"), rtol=1e-5)
+    example = mlnet.dlarray(np.zeros((6, 5, 2, 1), "single"), "SSCB")
+    open_net = mlnet.dlnetwork([mlnet.convolution2dLayer(3, 2, Name="c")], example)
+    assert exportONNXNetwork(open_net, path, nargout=1) < 1e-5
+    assert [value.name for value in onnx.load(path).graph.input] == ["c_input"]
+    with pytest.raises(NetworkError, match="needs an initialized network"):
+        exportONNXNetwork(mlnet.dlnetwork([mlnet.convolution2dLayer(3, 2)], Initialize=False), path)
+
+
 def small():
     return random_network([mlnet.featureInputLayer(3), mlnet.fullyConnectedLayer(2), mlnet.regressionLayer()])
 
@@ -208,7 +230,7 @@ def test_options_that_cannot_be_expressed_are_named(tmp_path, layer, match):
 
 def test_arguments_are_checked(tmp_path):
     path = tmp_path / "net.onnx"
-    with pytest.raises(OptionError, match="trained network"):
+    with pytest.raises(OptionError, match="needs a network"):
         exportONNXNetwork([mlnet.reluLayer()], path)
     with pytest.raises(OptionError, match="OpsetVersion"):
         exportONNXNetwork(small(), path, OpsetVersion=5)

@@ -42,6 +42,14 @@ def test_two_files_are_written(tmp_path):
     assert root.find("layers/layer/data").get("shape") == "3,3"
 
 
+def test_a_dlnetwork(tmp_path):
+    pytest.importorskip("openvino")
+    net = mlnet.dlnetwork([mlnet.featureInputLayer(3), mlnet.fullyConnectedLayer(2), mlnet.softmaxLayer(Name="s")])
+    assert exportOpenVINO(net, tmp_path / "net.xml", nargout=1) < 1e-5
+    root = ElementTree.parse(tmp_path / "net.xml").getroot()
+    assert [each.get("name") for each in root.iter("layer") if each.get("type") == "Result"] == ["s_output"]
+
+
 def test_weights_are_in_single_precision_as_they_are(tmp_path):
     net = small()
     exportOpenVINO(net, tmp_path / "net.xml")
@@ -118,7 +126,7 @@ def test_layers_that_cannot_be_expressed_are_named(tmp_path):
 
 def test_arguments_are_checked(tmp_path):
     path = tmp_path / "net.xml"
-    with pytest.raises(OptionError, match="trained network"):
+    with pytest.raises(OptionError, match="needs a network"):
         exportOpenVINO([mlnet.reluLayer()], path)
     with pytest.raises(OptionError, match="BatchNormalization"):
         exportOpenVINO(small(), path, BatchNormalization="none")

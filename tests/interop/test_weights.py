@@ -145,3 +145,23 @@ def test_arguments():
         importWeights(layers, [1, 2])
     with pytest.raises(DataError, match="have no values"):
         exportWeights(layers)
+
+
+def test_a_dlnetwork():
+    net = mlnet.dlnetwork([mlnet.featureInputLayer(3), mlnet.fullyConnectedLayer(2, Name="fc")])
+    model = nn.Sequential()
+    model.add_module("fc", nn.Linear(3, 2))
+    filled = importWeights(net, model.state_dict())
+    x = np.random.default_rng(0).normal(size=(5, 3)).astype("single")
+    expected = model(torch.tensor(x)).detach().numpy()
+    assert isinstance(filled, mlnet.dlnetwork) and not np.allclose(mlnet.minibatchpredict(net, x), expected)
+    np.testing.assert_allclose(mlnet.minibatchpredict(filled, x), expected, rtol=1e-5, atol=1e-6)
+    model.load_state_dict({name: torch.tensor(value) for name, value in exportWeights(net).items()})
+    np.testing.assert_allclose(mlnet.minibatchpredict(net, x), model(torch.tensor(x)).detach().numpy(), atol=1e-5)
+    with pytest.raises(mlnet.NetworkError, match="exportWeights: needs the size of the input fc"):
+        exportWeights(mlnet.dlnetwork([mlnet.fullyConnectedLayer(2)], Initialize=False))
+
+
+def test_a_module_in_place_of_its_arrays():
+    with pytest.raises(OptionError, match=r"state_dict\(\)"):
+        importWeights([mlnet.featureInputLayer(3), mlnet.regressionLayer()], nn.Linear(3, 2))

@@ -10,7 +10,7 @@ from mlnet.errors import DataError, OptionError
 from mlnet.interop.folding import fold_batch_normalization
 from mlnet.interop.onnx.check import largest_difference, observations
 from mlnet.interop.onnx.graph import OnnxGraph
-from mlnet.interop.onnx.writing.exporting import BATCH_SIZE, FILE, NETWORK_NAME, check_arguments
+from mlnet.interop.onnx.writing.exporting import BATCH_SIZE, FILE, NETWORK_NAME, to_export
 from mlnet.interop.onnx.writing.step import NotInOnnx
 from mlnet.interop.onnx.writing.writer import graph_of, refuse
 from mlnet.interop.openvino import file as openvino_file
@@ -52,7 +52,7 @@ def exportOpenVINO(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> flo
 
     Parameters
     ----------
-    net : SeriesNetwork or DAGNetwork
+    net : SeriesNetwork, DAGNetwork or dlnetwork
     filename : text or path
         The .xml file; the .bin file stands beside it under the same name. Files that are there are replaced when both
         new ones are complete and have been checked, and stay as they are after an error.
@@ -79,6 +79,7 @@ def exportOpenVINO(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> flo
         Where layers cannot be expressed; the message lists all of them.
     NetworkError
         Where the files would compute something else than `predict`: a fault of mlnet, or of the program that runs them.
+        Where a dlnetwork is not initialized.
     MissingExtraError
         With ``nargout=1``, where the package openvino is not installed; ``pip install 'mlnet[openvino]'`` brings it.
     DataError
@@ -96,7 +97,7 @@ def exportOpenVINO(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> flo
     to a maxUnpooling2dLayer.
     """
     function = _Options.constructor_name
-    check_arguments(function, net, nargout)
+    net = to_export(function, net, nargout)
     options = _Options(*args, **kwargs)
     xml_path = _xml_path(options.filename)
     if nargout:

@@ -13,6 +13,7 @@ from mlnet.interop.weights.rule import Arrays, Rule, Unfit
 from mlnet.interop.weights.torch_rules import rule_for
 from mlnet.layers.base import Layer, Size, dims
 from mlnet.layers.shape import FlattenLayer
+from mlnet.network.dlnetwork import dlnetwork
 from mlnet.network.layer_array import LayerArray
 from mlnet.network.layer_graph import LayerGraph
 from mlnet.network.nested import folded
@@ -44,7 +45,7 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
 
     Parameters
     ----------
-    net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph
+    net : SeriesNetwork, DAGNetwork, dlnetwork, LayerArray, list of layers, or LayerGraph
         The layers need to make a network, so that all sizes are known.
     stateDict : dict
         Arrays by name: 'name.weight', 'name.bias', 'name.running_mean', 'name.running_var', 'name.weight_ih_l0', ...
@@ -76,9 +77,12 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     >>> predict(assembleNetwork(layers), [[10, 20]])
     array([[53.]], dtype=float32)
     """
-    network = _resolved(net)
+    network = _resolved(net, "importWeights")
     if not isinstance(stateDict, Mapping) or not all(isinstance(name, str) for name in stateDict):
-        raise OptionError(f"importWeights: stateDict: needs a dict of arrays by name, but got {describe(stateDict)}.")
+        fix = " Give its state_dict()." if hasattr(stateDict, "state_dict") else ""
+        raise OptionError(
+            f"importWeights: stateDict: needs a dict of arrays by name, but got {describe(stateDict)}.{fix}"
+        )
     is_keras = are_paths(stateDict)
     rules = _rules("importWeights", network, is_keras)
     counted = [name for name in stateDict if not name.endswith(_COUNTER)]
@@ -94,6 +98,8 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
         raise DataError(f"importWeights: the arrays do not fit the network, {count}:\n{listed}")
     if isinstance(net, TrainedNetwork):
         return type(net)(network.with_layers(filled))
+    if isinstance(net, dlnetwork):
+        return dlnetwork.of(net.to_resolved("importWeights")[0], network.with_layers(filled))
     if network.outline is not None:
         graph = folded(network.outline, filled)
         return graph if isinstance(net, LayerGraph) else graph.Layers
@@ -108,7 +114,7 @@ def exportWeights(net: Any, library: str = "pytorch") -> Arrays:  # noqa: N802
 
     Parameters
     ----------
-    net : SeriesNetwork, DAGNetwork, LayerArray, list of layers, or LayerGraph
+    net : SeriesNetwork, DAGNetwork, dlnetwork, LayerArray, list of layers, or LayerGraph
         With values for all parameters.
     library : 'pytorch' or 'keras', default 'pytorch'
         Whose names and shapes the arrays have.
@@ -137,7 +143,7 @@ def exportWeights(net: Any, library: str = "pytorch") -> Arrays:  # noqa: N802
     if library not in ("pytorch", "keras"):
         raise OptionError(f"exportWeights: library: needs one of 'pytorch', 'keras', but got {describe(library)}.")
     is_keras = library == "keras"
-    network = _resolved(net)
+    network = _resolved(net, "exportWeights")
     arrays: Arrays = {}
     mistakes = []
     for index, rule in _rules("exportWeights", network, is_keras).items():
@@ -162,7 +168,9 @@ def exportWeights(net: Any, library: str = "pytorch") -> Arrays:  # noqa: N802
     return arrays
 
 
-def _resolved(net: Any) -> Resolved:
+def _resolved(net: Any, function: str) -> Resolved:
+    if isinstance(net, dlnetwork):
+        return net.to_resolved(function)[1]
     return net._network if isinstance(net, TrainedNetwork) else resolve(net)
 
 

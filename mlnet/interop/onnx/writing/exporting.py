@@ -10,7 +10,8 @@ from mlnet.errors import DataError, OptionError
 from mlnet.interop.onnx import file as onnx_file
 from mlnet.interop.onnx.check import largest_difference, observations
 from mlnet.interop.onnx.writing.writer import graph_of
-from mlnet.network.trained import TrainedNetwork
+from mlnet.network.dlnetwork import dlnetwork
+from mlnet.network.trained import DAGNetwork, TrainedNetwork
 from mlnet.options import Argument, Declared, Group, Option, Table, describe
 from mlnet.rules import Refused, Rule, choice, either, integer
 from mlnet.storage.atomic import write_atomically
@@ -80,7 +81,7 @@ def exportONNXNetwork(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> 
 
     Parameters
     ----------
-    net : SeriesNetwork or DAGNetwork
+    net : SeriesNetwork, DAGNetwork or dlnetwork
     filename : text or path
         The file; it is replaced when the new one is complete and has been checked, and stays as it is after an error.
     NetworkName : text, default 'Network'
@@ -105,6 +106,7 @@ def exportONNXNetwork(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> 
         Where layers cannot be expressed; the message lists all of them.
     NetworkError
         Where the file would compute something else than `predict`: a fault of mlnet, or of the program that runs it.
+        Where a dlnetwork is not initialized.
     MissingExtraError
         Where the package onnx is not installed; ``pip install 'mlnet[onnx]'`` brings it.
     DataError
@@ -117,7 +119,7 @@ def exportONNXNetwork(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> 
     Differs from MATLAB: the default of OpsetVersion is newer, and the file is checked by running it.
     """
     function = _Options.constructor_name
-    check_arguments(function, net, nargout)
+    net = to_export(function, net, nargout)
     options = _Options(*args, **kwargs)
     onnx_file.need_onnx(function)
     network = net._network
@@ -133,9 +135,19 @@ def exportONNXNetwork(net: Any, *args: Any, nargout: int = 0, **kwargs: Any) -> 
     return difference if nargout else None
 
 
-def check_arguments(function: str, net: Any, nargout: Any) -> None:
-    """Raise `OptionError` where there is no trained network, or a wrong number of outputs."""
-    if not isinstance(net, TrainedNetwork):
-        raise OptionError(f"{function}: needs a trained network (from trainNetwork), but got {describe(net)}.")
+def to_export(function: str, net: Any, nargout: Any) -> TrainedNetwork:
+    """Return a network with an output layer behind each output.
+
+    Raises
+    ------
+    OptionError
+        Where ``net`` is no network, or with a wrong number of outputs.
+    NetworkError
+        Where it is a dlnetwork that is not initialized.
+    """
+    if not isinstance(net, (TrainedNetwork, dlnetwork)):
+        needed = "a network (from trainNetwork, trainnet, assembleNetwork or dlnetwork)"
+        raise OptionError(f"{function}: needs {needed}, but got {describe(net)}.")
     if nargout not in (0, 1) or isinstance(nargout, bool):
         raise OptionError(f"{function}: nargout needs to be one of [0, 1], but is {nargout!r}.")
+    return DAGNetwork(net.initialized(function)) if isinstance(net, dlnetwork) else net

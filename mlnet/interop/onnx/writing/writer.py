@@ -42,6 +42,14 @@ def graph_of(
     return writer.build.graph
 
 
+def _end_name(name: str) -> str:
+    """Return the name in a file: open ends of a dlnetwork are called after the layers there."""
+    for word in ("input", "output"):
+        if name.startswith(f"{word} of "):
+            return f"{name.removeprefix(f'{word} of ')}_{word}".replace("/", "_")
+    return name
+
+
 def refuse(function: str, format_name: str, mistakes: list[str]) -> None:
     """Raise `NotSupportedError` with a list of all layers that a format cannot express."""
     listed = "\n".join(f"  {mistake}" for mistake in mistakes)
@@ -111,7 +119,7 @@ class _Writer:
         """Add an output of the graph, named after its output layer; images of one pixel are (N, C)."""
         value = self._values[Source(index)]
         size, x = value.size, value.name
-        self.build.layer = self._network.layers[index].Name
+        self.build.layer = _end_name(self._network.layers[index].Name)
         spatial = [n if is_known(n) else f"S{place}_{self.build.layer}" for place, n in enumerate(size.spatial, 1)]
         shape: tuple[int | str, ...] = (size.channels, *spatial)
         if size.is_sequence:
@@ -127,7 +135,7 @@ class _Writer:
 
     def _input(self, index: int) -> _Value:
         size = self._network.sizes[index][0]
-        name = self.build.fresh(self._network.layers[index].Name)
+        name = self.build.fresh(_end_name(self._network.layers[index].Name))
         lead = ("S", self._batch) if size.is_sequence else (self._batch,)
         self.build.graph.inputs.append(OnnxTensor(name, (*lead, size.channels, *size.spatial)))
         return _Value(name, size)
