@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         Where a file cannot be written; no other file is left behind.
     """
     targets = [Path(os.path.realpath(path)) for path in contents]
+    for target in targets:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     mark = f"{os.getpid()}-{secrets.token_hex(4)}"
     fresh = [target.with_name(f".{target.name}.{mark}.new") for target in targets]
     aside = {target: target.with_name(f".{target.name}.{mark}.old") for target in targets}

@@ -71,3 +71,12 @@ def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(OSError):
         written(tmp_path / "nowhere")
     assert state(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_a_folder_of_that_name_stays(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "inside").write_bytes(b"kept")
+    with pytest.raises(IsADirectoryError):
+        written(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["inside", name]
