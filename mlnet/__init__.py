@@ -194,4 +194,6 @@ def __dir__() -> list[str]:
 
 _Renderer.loader = staticmethod(lambda: _importlib.import_module("mlnet.display"))  # for objects that print themselves
 _Board.opener = staticmethod(lambda board: _importlib.import_module("mlnet.plotting.pictures").open_picture(board))
-_Kinds.loader = staticmethod(lambda: _importlib.import_module("mlnet.training.options"))  # options can be in files
+_Kinds.loader = staticmethod(  # what beside layers can be in files: options, operators of ONNX
+    lambda: [_importlib.import_module(f"mlnet.{n}") for n in ("training.options", "interop.onnx.reading.function")]
+)

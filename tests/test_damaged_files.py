@@ -46,6 +46,10 @@ from mlnet import (
     trainingOptions,
     trainNetwork,
 )
+from mlnet.interop.onnx.graph import OnnxNode
+from mlnet.interop.onnx.reading.axes import Tensor
+from mlnet.interop.onnx.reading.function import GraphFunction, OnnxOperatorLayer
+from mlnet.layers.base import Size
 from mlnet.storage import files, hdf_writer, mat
 from mlnet.storage.networks import encode
 
@@ -84,6 +88,20 @@ def values() -> dict[str, Any]:
     plain = {"text": "äöü", "cells": [1, "a", [True, {"b": np.eye(3)}]], "sparse": np.arange(20, dtype=np.uint8)}
     given = {"net": random_network(graph()), "recurrent": recurrent, "dl": loop, "options": options}
     return {**given, "labels": categorical(["a", "b", ""]), "plain": plain}
+
+
+def operators(path: Path) -> dict[str, Any]:
+    """Write a network with a layer of ONNX operators, and return it as plain values."""
+    x = Tensor("x", Size("C", (3,)), (("N",), ("C",)))
+    nodes = [OnnxNode("CumSum", ("x", "axis"), ("s",), {"reverse": 1}, "a"), OnnxNode("Sin", ("s",), ("t",), {}, "b")]
+    nodes += [OnnxNode("Pad", ("t", "pads"), ("p",), {"mode": "edge"}), OnnxNode("Reshape", ("p", "shape"), ("y",), {})]
+    constants = {"axis": np.array(1), "pads": np.array([0, 1, 0, 2]), "shape": np.array([-1, 6])}
+    axes = (("N",), ("C",))
+    function = GraphFunction(tuple(nodes), "y", 17, constants, {"x": x}, False, axes, Size("C", (6,)))
+    layer = OnnxOperatorLayer(PredictFcn=function, NumInputs=1, Formattable=True, Description="CumSum")
+    given = {"net": random_network([featureInputLayer(3), layer, fullyConnectedLayer(1), regressionLayer()])}
+    save(path, **given)
+    return {name: encode(value, "save") for name, value in given.items()}
 
 
 def write_values(*version: str) -> Callable[[Path], Any]:
@@ -180,6 +198,7 @@ LOADERS = {
     "version 6": Loader(write_values("-v6"), read_values, 0.4, plain=plain_values),
     "version 7.3": Loader(write_values("-v7.3"), read_values, 0.1, "h5py"),
     "version 7.3 of MATLAB": Loader(theirs, read_theirs, 0.4, "h5py"),
+    "operators": Loader(operators, read_values, 0.3, plain=operators),
     "npz": Loader(arrays, load, 0.3, ending=".npz"),
     "exportToMlnet": Loader(matlab, read_matlab, 0.2, plain=plain_matlab),
     "exportToMlnet 7.3": Loader(lambda path: matlab(path, "-v7.3"), read_matlab, 0.05, "h5py"),

@@ -6,10 +6,21 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import mlnet.layers
 from mlnet.options import Declared
+
+
+class Kept(Protocol):
+    """What the value of an option is that says itself how it is kept in files, as plain values."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values; raise TypeError where that cannot be."""
+
+    @classmethod
+    def of_plain(cls, plain: dict[str, Any]) -> Any:
+        """Return what the plain values stand for, after checks; raise ValueError or TypeError where they do not."""
 
 
 class Kinds:
@@ -20,11 +31,24 @@ class Kinds:
 
     loader: ClassVar[Callable[[], object] | None] = None
     _declared: ClassVar[dict[str, type[Declared]]] = {}
+    _values: ClassVar[dict[str, type[Kept]]] = {}
 
     @classmethod
     def register(cls, kind: type[Declared]) -> None:
         """Let files name a class that is no layer."""
         cls._declared[kind.__name__] = kind
+
+    @classmethod
+    def register_value(cls, kind: type[Kept]) -> None:
+        """Let files hold values of a class."""
+        cls._values[kind.__name__] = kind
+
+    @classmethod
+    def values(cls) -> dict[str, type[Kept]]:
+        """Return the classes of values by their names in files."""
+        if cls.loader is not None:
+            cls.loader()
+        return dict(cls._values)
 
     @classmethod
     def table(cls) -> dict[str, type[Declared]]:

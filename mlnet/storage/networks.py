@@ -74,6 +74,12 @@ def encode(value: Any, where: str) -> Any:
         return encode(value.tolist(), where)
     if value is None or isinstance(value, (bool, int, float, complex, str, np.generic, np.ndarray)):
         return value
+    if _is_kept(value):
+        try:
+            plain = value.to_plain()
+        except TypeError as error:
+            raise OptionError(f"{where}: {error} cannot be kept in a file.") from None
+        return Tagged("value", {"constructor": type(value).__name__, "fields": encode(plain, where)})
     fix = "a function cannot be kept in a file" if callable(value) else "it cannot be kept in a file"
     raise OptionError(f"{where}: got {describe(value)}: {fix}. Save arrays, numbers, texts or networks.")
 
@@ -85,7 +91,8 @@ def _encode_declared(value: Declared, where: str) -> Tagged:
         raise OptionError(f"{where}: {describe(value)} cannot be kept in a file: it is no layer of mlnet.")
     kept: dict[str, Any] = {}
     for option, each in value._values.items():
-        if callable(each) and not isinstance(each, (LayerArray, LayerGraph, categorical, Declared)):
+        is_kept = isinstance(each, (LayerArray, LayerGraph, categorical, Declared)) or _is_kept(each)
+        if callable(each) and not is_kept:
             if not _has_value(value, option):
                 raise OptionError(
                     f"{where}: {value.where()}: {option} is {describe(each)}, and functions cannot be kept in a file. "
@@ -94,6 +101,11 @@ def _encode_declared(value: Declared, where: str) -> Tagged:
         else:
             kept[option] = encode(each, f"{where}: {value.where()}: {option}")
     return Tagged("custom layer" if is_custom else "object", {"constructor": name, "options": kept})
+
+
+def _is_kept(value: Any) -> bool:
+    """Tell whether a value says itself how it is kept."""
+    return hasattr(value, "to_plain") and type(value) is Kinds.values().get(type(value).__name__)
 
 
 def _has_value(value: Declared, option: str) -> bool:
@@ -158,6 +170,8 @@ def _object(value: Tagged, where: str) -> Any:
     fields = value.fields
     if value.kind in ("object", "custom layer"):
         return _declared(fields, where, is_custom=value.kind == "custom layer")
+    if value.kind == "value":
+        return Kinds.values()[fields["constructor"]].of_plain(_plain(fields["fields"]))
     if value.kind == "tuple":
         return tuple(decode(each, where) for each in _list(fields["items"]))
     if value.kind == "categorical":
@@ -216,6 +230,12 @@ def _declared(fields: dict[str, Any], where: str, *, is_custom: bool = False) ->
     if isinstance(made, Layer):
         check_whole(made)
     return made
+
+
+def _plain(fields: Any) -> dict[str, Any]:
+    if not isinstance(fields, dict):
+        raise TypeError("its fields are no structure")
+    return fields
 
 
 def _in_rows(value: Any) -> Any:

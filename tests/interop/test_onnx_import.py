@@ -263,6 +263,21 @@ def test_an_operator_that_mixes_observations_is_refused_or_one_of_single_observa
     np.testing.assert_allclose(found[..., 0].transpose(2, 0, 1), runtime(path, x), atol=1e-6)
 
 
+def test_several_observations_for_operators_that_take_one(tmp_path):
+    make = onnx.helper.make_node
+    nodes = [make("Softmax", ["x"], ["s"], axis=0), make("CumSum", ["s", "last"], ["y"])]
+    path = made(tmp_path / "fixed.onnx", nodes, [5, 2, 3], {"last": np.array(2)})
+    x = np.random.default_rng(0).normal(size=(4, 5, 2, 3)).astype(np.float32)
+    net = importNetworkFromONNX(path)
+    images = x.transpose(2, 3, 1, 0)
+    found = net.predict(images)
+    for number in range(4):
+        one = net.predict(images[..., number : number + 1])
+        np.testing.assert_allclose(found[..., number], one[..., 0], atol=1e-6)
+        expected = runtime(path, x[number])
+        np.testing.assert_allclose(np.sort(one.ravel()), np.sort(expected.ravel()), atol=1e-6)
+
+
 def test_an_operator_whose_output_is_huge_is_refused(tmp_path):
     constants = {"shape": np.array([1, 2**15, 2**15, 1])}
     nodes = [onnx.helper.make_node("Expand", ["x", "shape"], ["y"])]

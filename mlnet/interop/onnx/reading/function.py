@@ -13,9 +13,11 @@ from mlnet.autodiff.array import dlarray, unformatted
 from mlnet.interop.onnx.graph import OnnxNode
 from mlnet.interop.onnx.operators import computed
 from mlnet.interop.onnx.operators.use import NotComputed
+from mlnet.interop.onnx.reading import kept
 from mlnet.interop.onnx.reading.axes import SPATIAL, Axis, Tensor
 from mlnet.layers.base import Call, Size, no_lengths, same_lengths
 from mlnet.layers.function import FunctionLayer
+from mlnet.storage.kinds import Kinds
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,20 @@ class GraphFunction:
     single: bool
     axes: tuple[Axis, ...] = ()
     size: Size = field(default=Size("C", (1,)))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain values for a file."""
+        return kept.to_plain(self)
+
+    @classmethod
+    def of_plain(cls, plain: dict[str, Any]) -> GraphFunction:
+        """Return the function of plain values; raise ValueError or TypeError where they stand for none."""
+        made = cls(**kept.fields_of(plain))
+        try:
+            kept.check(made)
+        except Exception as error:  # whatever NumPy raises for arrays that do not fit
+            raise ValueError(f"its operators cannot be computed ({type(error).__name__})") from None
+        return made
 
     def __call__(self, *given: Any) -> dlarray:
         """Return the output, a dlarray with a format, of inputs (S..., C, N) or (S..., C, N, T)."""
@@ -65,9 +81,9 @@ class GraphFunction:
         return known[self.output]
 
     def to_matlab(self, y: Any) -> Any:
-        """Return an output of the graph in MATLAB's order: (S..., C, N), or (S..., C, N, T)."""
+        """Return an output of `values` in MATLAB's order: (S..., C, N), or (S..., C, N, T)."""
         dims = dict(zip([*SPATIAL[: len(self.size.spatial)], "C"], self.size.dims, strict=True))
-        labels = [label for axis in self.axes for label in axis]
+        labels = ["N"] * self.single + [label for axis in self.axes for label in axis]
         order = [*SPATIAL[: len(self.size.spatial)], "C", "N", *["T"] * self.size.is_sequence]
         lengths = [dims.get(label, -1) for label in labels]
         if lengths.count(-1) > 1:  # observations and time steps, each an axis of its own
@@ -133,3 +149,7 @@ def to_graph(x: Any, tensor: Tensor) -> Any:
     array = x.reshape(tuple(lengths[name] for name in kept)).transpose(tuple(kept.index(label) for label in labels))
     array = array.reshape(tuple(math.prod(lengths.get(label, 1) for label in axis) for axis in tensor.axes))
     return array if tensor.dtype == "float32" else np.asarray(_data(array)).astype(tensor.dtype)
+
+
+Kinds.register_value(GraphFunction)
+Kinds.register(OnnxOperatorLayer)
