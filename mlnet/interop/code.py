@@ -11,6 +11,7 @@ import numpy as np
 
 from mlnet.errors import NotSupportedError, OptionError
 from mlnet.interop.matlab.layers import handle_of
+from mlnet.interop.onnx.reading.function import OnnxOperatorLayer
 from mlnet.labels import categorical
 from mlnet.layers.base import Layer, dims
 from mlnet.layers.custom import Layer as CustomLayer
@@ -172,7 +173,10 @@ class _Language:
         try:
             return self.value(value)
         except ValueError:
-            self.mistakes.append(f"{where_text(number, layer)}: {name} is {type(value).__name__}.")
+            reason = f"{name} is {type(value).__name__}"
+            if isinstance(layer, OnnxOperatorLayer):
+                reason = f"{layer.computes}, for which there is no code; save keeps it"
+            self.mistakes.append(f"{where_text(number, layer)}: {reason}.")
         return None
 
 

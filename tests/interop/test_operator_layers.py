@@ -102,3 +102,18 @@ def test_a_damaged_one_in_a_file_is_an_error(tmp_path, monkeypatch):
     save(tmp_path / "x.mat", net=net)
     with pytest.raises(DataError, match="make no function"):
         load(tmp_path / "x.mat")
+
+
+def test_what_cannot_hold_them_says_what_they_are(tmp_path):
+    net = importNetworkFromONNX(operators(tmp_path / "x.onnx"))
+    text = r"operators of an ONNX file \(CumSum, Sin, Mod, Pad, Gather\)"
+    for write in (
+        lambda: mlnet.exportONNXNetwork(net, tmp_path / "y.onnx"),
+        lambda: mlnet.exportOpenVINO(net, tmp_path / "y.xml"),
+        lambda: mlnet.exportNetworkToMATLAB(net, tmp_path),
+        lambda: mlnet.codeFor(net),
+        lambda: mlnet.codeFor(net, "matlab"),
+    ):
+        with pytest.raises(mlnet.NotSupportedError, match=text):
+            write()
+    assert [path.name for path in tmp_path.iterdir()] == ["x.onnx"]

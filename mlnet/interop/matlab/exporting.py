@@ -14,6 +14,7 @@ from mlnet.engines.select import engine_named
 from mlnet.errors import DataError, NotSupportedError, OptionError
 from mlnet.interop.code import Matlab, chain_of, graph_code
 from mlnet.interop.matlab.layers import NOT_IN_MATLAB, OLDEST, SINCE
+from mlnet.interop.onnx.reading.function import OnnxOperatorLayer
 from mlnet.labels import categorical
 from mlnet.layers.base import Call, Layer
 from mlnet.layers.custom import Layer as CustomLayer
@@ -238,6 +239,9 @@ class _Exporter(Matlab):
         is_statistic = isinstance(layer, InputLayer) and name in layer.statistics()
         if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and (is_statistic or value.size > _INLINE):
             return self._stored(layer, name, value)
+        if isinstance(layer, OnnxOperatorLayer) and name == "PredictFcn":
+            self.mistakes.append(f"{where_text(number, layer)}: {layer.computes}, for which MATLAB has no layer.")
+            return None
         if callable(value) and not isinstance(value, (np.ufunc, LayerGraph, categorical)):
             self.mistakes.append(
                 f"{where_text(number, layer)}: {name} is {describe(value)}, which is no function of MATLAB."

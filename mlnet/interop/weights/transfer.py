@@ -80,6 +80,8 @@ def importWeights(net: Any, stateDict: Any) -> Any:  # noqa: N802, N803 - the sp
     network = _resolved(net, "importWeights")
     if not isinstance(stateDict, Mapping) or not all(isinstance(name, str) for name in stateDict):
         fix = " Give its state_dict()." if hasattr(stateDict, "state_dict") else ""
+        if hasattr(stateDict, "weights"):
+            fix = " Give {w.path: w for w in model.weights}."
         raise OptionError(
             f"importWeights: stateDict: needs a dict of arrays by name, but got {describe(stateDict)}.{fix}"
         )

@@ -109,6 +109,12 @@ class OnnxOperatorLayer(FunctionLayer):
     base_name = "operator"
     constructor_name = "OnnxOperatorLayer"
 
+    @property
+    def computes(self) -> str:
+        """What the layer computes, for messages."""
+        names = list(dict.fromkeys(node.operator for node in self.PredictFcn.nodes))
+        return f"it computes operators of an ONNX file ({', '.join(names)})"
+
     def output_sizes(self, *sizes: Size) -> tuple[Size, ...]:
         """Return the size found on import; for inputs of other sizes, what the function makes of zeros."""
         known: GraphFunction = self.PredictFcn

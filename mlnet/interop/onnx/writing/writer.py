@@ -11,6 +11,7 @@ from mlnet.engines.base import Engine, Workspace
 from mlnet.engines.select import select_engine
 from mlnet.errors import NotSupportedError
 from mlnet.interop.onnx.graph import Builder, OnnxGraph, OnnxNode, OnnxTensor
+from mlnet.interop.onnx.reading.function import OnnxOperatorLayer
 from mlnet.interop.onnx.writing.operations import ANY_SHAPE, EXPORTERS, WITH_TIME
 from mlnet.interop.onnx.writing.step import NotInOnnx, Step
 from mlnet.layers.base import Call, Size
@@ -88,7 +89,8 @@ class _Writer:
             inputs = [self._values.get(source) for source in network.sources[index]]  # type: ignore[misc]
         call = layer.operation(*network.input_sizes(index), training=False)
         if call is not None and call.operation not in EXPORTERS:
-            self._mistake(index, "methods of a class of a user" if isinstance(layer, CustomLayer) else "")
+            reason = "methods of a class of a user" if isinstance(layer, CustomLayer) else ""
+            self._mistake(index, f"{layer.computes}" if isinstance(layer, OnnxOperatorLayer) else reason)
             return
         if None in inputs:
             return
