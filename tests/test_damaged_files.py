@@ -87,6 +87,7 @@ def values() -> dict[str, Any]:
     loop = dlnetwork([featureInputLayer(3), fullyConnectedLayer(2)])
     plain = {"text": "äöü", "cells": [1, "a", [True, {"b": np.eye(3)}]], "sparse": np.arange(20, dtype=np.uint8)}
     given = {"net": random_network(graph()), "recurrent": recurrent, "dl": loop, "options": options}
+    given["traced"] = mlnet.dlarray(X.T, "CB")
     return {**given, "labels": categorical(["a", "b", ""]), "plain": plain}
 
 

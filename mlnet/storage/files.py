@@ -28,9 +28,9 @@ def save(file: Any, /, *args: Any, **variables: Any) -> None:
         '.mat' is added to a name without an ending.
     *args, **variables
         Names and values: networks, layers, layer arrays and graphs, training options; arrays, numbers, texts, lists,
-        dictionaries, structures, categorical arrays. '-v6' before or behind them writes without compression, '-v7'
-        with it (the default); '-v7.3' writes variables of any size, with ``pip install 'mlnet[mat73]'``. Into a file
-        that ends with '.npz', arrays are written as NumPy does.
+        dictionaries, structures, categorical arrays, dlarrays. '-v6' before or behind them writes without compression,
+        '-v7' with it (the default); '-v7.3' writes variables of any size, with ``pip install 'mlnet[mat73]'``. Into a
+        file that ends with '.npz', arrays are written as NumPy does.
 
     Raises
     ------

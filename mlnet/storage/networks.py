@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from mlnet.autodiff.array import dlarray
 from mlnet.errors import DataError, MlnetError, OptionError, message, nearest
 from mlnet.labels import categorical, categories
 from mlnet.layers.base import Layer
@@ -62,6 +63,10 @@ def encode(value: Any, where: str) -> Any:
         return Tagged(
             "dlnetwork", _encode_graph(value.to_graph(), where) | {"sizes": encode(value.input_sizes(), where)}
         )
+    if isinstance(value, dlarray):
+        array = np.asarray(value._data)
+        kept = {"values": array.ravel(), "type": array.dtype.name, "shape": list(array.shape), "labels": value.dims()}
+        return Tagged("dlarray", kept)
     if isinstance(value, Structure):
         value = vars(value)
     if isinstance(value, dict):
@@ -174,6 +179,11 @@ def _object(value: Tagged, where: str) -> Any:
         return Kinds.values()[fields["constructor"]].of_plain(_plain(fields["fields"]))
     if value.kind == "tuple":
         return tuple(decode(each, where) for each in _list(fields["items"]))
+    if value.kind == "dlarray":
+        if fields["type"] not in ("float32", "float64", "bool"):
+            raise ValueError(f"numbers of the type {fields['type']}")
+        shape = tuple(map(int, _list(fields["shape"])))
+        return dlarray(np.array(fields["values"]).astype(fields["type"]).reshape(shape), str(fields["labels"]))
     if value.kind == "categorical":
         return _categorical(fields)
     if value.kind in ("LayerArray", "SeriesNetwork"):

@@ -247,3 +247,17 @@ def test_networks_that_cannot_be():
         decode(Tagged("categorical", {"codes": np.array([1, 3]), "categories": ["a"]}), "load")
     with pytest.raises(DataError, match="unknown kind 'function'"):
         decode(Tagged("function", {}), "load")
+
+
+@pytest.mark.parametrize(
+    "x, labels",
+    [(np.ones((2, 3), "f4"), "CB"), (np.float32(3), ""), (np.zeros((2, 0)), ""), (np.ones((4, 3, 1, 1)), "SSCB")],
+)
+def test_dlarrays(tmp_path, x, labels):
+    given = mlnet.dlarray(x, labels) if labels else mlnet.dlarray(x)
+    save(tmp_path / "x.mat", d=given, cell=[given, {"field": given}])
+    loaded = load(tmp_path / "x.mat")
+    for found in (loaded.d, loaded.cell[0], loaded.cell[1].field):
+        assert isinstance(found, mlnet.dlarray) and found.dims() == given.dims()
+        assert found.extractdata().dtype == given.extractdata().dtype and found.shape == given.shape
+        np.testing.assert_array_equal(found.extractdata(), given.extractdata())
