@@ -283,3 +283,11 @@ def test_an_operator_whose_output_is_huge_is_refused(tmp_path):
     nodes = [onnx.helper.make_node("Expand", ["x", "shape"], ["y"])]
     with pytest.raises(NotSupportedError, match="more than .* elements"):
         importNetworkFromONNX(made(tmp_path / "net.onnx", nodes, ["N", 1, 1, 4], constants))
+
+
+def test_what_is_no_model_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"x\.onnx': cannot be read: No such file or directory\.$"):
+        importNetworkFromONNX(tmp_path / "x.onnx")
+    (tmp_path / "x.onnx").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 300)
+    with pytest.raises(DataError, match="another kind of file"):
+        importNetworkFromONNX(tmp_path / "x.onnx")

@@ -80,7 +80,13 @@ def read(function: str, path: Path) -> OnnxGraph:
     """
     onnx = _onnx(function)
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{function}: '{path}': cannot be read: {error.strerror or error}.") from error
+    try:
+        model = onnx.load_model_from_string(content)
+        if not model.graph.node:
+            raise ValueError("it has no operators, or is another kind of file")
         opset, newest = _opset(model), onnx.defs.onnx_opset_version()
         if not OLDEST <= opset <= newest:
             fix = "Convert it with onnx.version_converter, or install a newer onnx"
