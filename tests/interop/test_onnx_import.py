@@ -67,6 +67,15 @@ def test_a_classifier_keeps_its_layers(tmp_path):
     assert [str(name) for name in importONNXNetwork(path).Layers[-1].ClassNames] == ["1", "2", "3"]
 
 
+def test_layers_keep_their_names(tmp_path):
+    layers = [mlnet.imageInputLayer([6, 6, 2], Normalization="none", Name="in")]
+    layers += [mlnet.fullyConnectedLayer(4, Name="first"), mlnet.reluLayer(Name="relu")]
+    layers += [mlnet.fullyConnectedLayer(3, Name="second"), mlnet.softmaxLayer(Name="scores")]
+    mlnet.exportONNXNetwork(random_network([*layers, mlnet.classificationLayer()]), str(tmp_path / "net.onnx"))
+    found = mlnet.importONNXNetwork(str(tmp_path / "net.onnx")).Layers
+    assert [each.Name for each in found][:5] == ["in", "first", "relu", "second", "scores"]
+
+
 def test_layers_without_weights(tmp_path):
     path = tmp_path / "net.onnx"
     exportONNXNetwork(classifier(), path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +40,26 @@ def graph_of(
         refuse(function, f"ONNX (version {opset})", writer.mistakes)
     for index in network.output_indices:
         writer.finish(index)
+    _name_after_layers(writer.build.graph)
     return writer.build.graph
+
+
+_MOVING = ("Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that only move elements: beside others of a layer, none of them is called as the layer."""
+
+
+def _name_after_layers(graph: OnnxGraph) -> None:
+    """Let the operator that does a layer's work have its name, which the first one of the layer was given."""
+    places: dict[str, list[int]] = {}
+    for place, node in enumerate(graph.nodes):
+        places.setdefault(node.layer, []).append(place)
+    for layer, own in places.items():
+        first = next((place for place in own if graph.nodes[place].name == layer), None)
+        working = next((place for place in own if graph.nodes[place].operator not in _MOVING), None)
+        if first is None or working in (None, first):
+            continue
+        one, other = graph.nodes[first], graph.nodes[working]
+        graph.nodes[first], graph.nodes[working] = replace(one, name=other.name), replace(other, name=one.name)
 
 
 def _end_name(name: str) -> str:
