@@ -48,8 +48,8 @@ class Size:
 
     @property
     def is_flat(self) -> bool:
-        """Whether there is one element for each channel; not where a length is unknown, as all equal those."""
-        return self.is_known and self.count == self.channels
+        """Whether there is one element for each channel; not where a spatial length is unknown, as all equal those."""
+        return all(is_known(length) and length == 1 for length in self.spatial)
 
     @property
     def is_sequence(self) -> bool:
