@@ -35,11 +35,6 @@ def _onnx(function: str) -> Any:
     return onnx
 
 
-def newest_opset(function: str) -> int:
-    """Return the newest version of the set of operators that the installed package knows."""
-    return int(_onnx(function).defs.onnx_opset_version())
-
-
 def to_bytes(function: str, graph: OnnxGraph) -> bytes:
     """Return the content of a file, checked for being a correct graph.
 

@@ -14,7 +14,7 @@ from mlnet.data.sources.layout import to_engine
 from mlnet.data.sources.reading import DatastoreResponses, Rows, response_column
 from mlnet.data.sources.targets import ClassTargets, ResponseTargets
 from mlnet.errors import DataError, message
-from mlnet.labels import categorical, categories
+from mlnet.labels import categorical
 from mlnet.layers.base import Size
 from mlnet.options import describe
 from mlnet.training.nets.losses import NetLoss
@@ -198,8 +198,3 @@ def names_of(targets: Any) -> list[list[str]]:
     """Return the classes of the targets of each output; an empty list for numbers."""
     parts = targets.parts if isinstance(targets, SeveralTargets) else (targets,)
     return [list(getattr(part, "classes", [])) for part in parts]
-
-
-def category_names(given: Any) -> list[str]:
-    """Return the categories of labels; an empty list for others."""
-    return list(categories(given)) if isinstance(given, categorical) else []
