@@ -17,13 +17,13 @@ from mlnet.training.order import Epoch
 from mlnet.training.progress import Progress
 from mlnet.training.snapshot_values import (
     DAMAGED,
-    VERSION,
     check,
+    common,
     damaged,
     keyed,
     moments,
-    numbered,
     parameters,
+    put_moments,
     table,
     whole,
 )
@@ -36,14 +36,10 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
     """Return where ``trainer`` stands behind its last iteration; arrays are copies."""
     last = trainer.last
     assert last is not None
-    best = trainer.best
     return {
-        "version": VERSION,
-        "options": fingerprint(trainer),
-        "parameters": table(trainer.parameters.values),
+        **common(trainer, fingerprint(trainer)),
         "solver": {slot: memory.copy() for slot, memory in trainer.solver.memory.items()},
         "solver_iteration": trainer.solver.iteration,
-        "moving": {f"node{number}": dict(numbered(values)) for number, values in trainer.moving.moments.items()},
         "carried": table({} if trainer.carried is None else trainer.carried.found),
         "epoch": last.epoch.number,
         "order": last.epoch.order.copy(),
@@ -51,12 +47,6 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
         "piece": last.piece,
         "shuffle": json.dumps(last.epoch.generator_state),
         "dropout": json.dumps(trainer.generators.dropout.bit_generator.state),
-        "loader_seed": trainer.loader.seed,
-        "best_value": best.value,
-        "best_iteration": best.iteration,
-        "best_values": table(best.values),
-        "waited": best.waited,
-        "history": np.array([progress.numbers() for progress in trainer.history], float),
     }
 
 
@@ -85,9 +75,7 @@ def restore(trainer: Trainer, state: dict[str, Any], where: str) -> None:
         for slot, memory in values.items():
             trainer.solver.memory[slot][...] = memory.ravel()
         trainer.solver.iteration = whole(state["solver_iteration"])
-        for number, found in moving.items():
-            for mine, value in zip(trainer.moving.moments[number], found, strict=True):
-                mine[...] = value
+        put_moments(trainer.moving.moments, moving)
         if trainer.carried is not None:
             trainer.carried.found = carried
         trainer.generators.dropout.bit_generator.state = dropout

@@ -28,6 +28,23 @@ def check(own: Mapping[str, Any], state: dict[str, Any], where: str) -> None:
         )
 
 
+def common(trainer: Any, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what snapshots of both kinds of training have: arrays are copies."""
+    best = trainer.best
+    return {
+        "version": VERSION,
+        "options": fingerprint,
+        "parameters": table(trainer.parameters.values),
+        "moving": {f"node{number}": dict(numbered(values)) for number, values in trainer.moving.moments.items()},
+        "loader_seed": trainer.loader.seed,
+        "best_value": best.value,
+        "best_iteration": best.iteration,
+        "best_values": table(best.values),
+        "waited": best.waited,
+        "history": np.array([progress.numbers() for progress in trainer.history], float),
+    }
+
+
 def damaged(where: str, error: Exception) -> DataError:
     """Return the error for what is no snapshot."""
     return DataError(f"{where}: the checkpoint is damaged or of another version ({error!r}).")
@@ -76,3 +93,10 @@ def moments(own: Mapping[int, list[np.ndarray]], given: dict[str, Any]) -> dict[
         ]
         for number, values in own.items()
     }
+
+
+def put_moments(own: Mapping[int, list[np.ndarray]], found: Mapping[int, list[np.ndarray]]) -> None:
+    """Write the moments of a snapshot, see `moments`, into those of a training."""
+    for number, values in found.items():
+        for mine, value in zip(own[number], values, strict=True):
+            mine[...] = value

@@ -12,14 +12,13 @@ from mlnet.training.full_batch.lbfgs import LBFGS, Point
 from mlnet.training.progress import Progress
 from mlnet.training.snapshot_values import (
     DAMAGED,
-    VERSION,
     check,
+    common,
     damaged,
     keyed,
     moments,
-    numbered,
     parameters,
-    table,
+    put_moments,
     whole,
 )
 
@@ -29,14 +28,12 @@ if TYPE_CHECKING:
 
 def snapshot(trainer: FullBatchTrainer) -> dict[str, Any]:
     """Return where ``trainer`` stands behind its last iteration; arrays are copies."""
-    point, best, solver = trainer.point, trainer.best, trainer.solver
+    point, solver = trainer.point, trainer.solver
     assert point is not None
     is_lbfgs = isinstance(solver, LBFGS)
     pairs = solver.pairs if isinstance(solver, LBFGS) else ()
     return {
-        "version": VERSION,
-        "options": fingerprint(trainer),
-        "parameters": table(trainer.parameters.values),
+        **common(trainer, fingerprint(trainer)),
         "place": point.place.copy(),
         "loss": point.loss,
         "gradient": point.gradient.copy(),
@@ -44,14 +41,7 @@ def snapshot(trainer: FullBatchTrainer) -> dict[str, Any]:
         "steps": np.array([s for s, _ in pairs], float),
         "changes": np.array([y for _, y in pairs], float),
         "damping": 0.0 if is_lbfgs else solver.damping,  # type: ignore[union-attr]
-        "moving": {f"node{number}": dict(numbered(values)) for number, values in trainer.moving.moments.items()},
         "dropout": json.dumps(trainer.drawn),
-        "loader_seed": trainer.loader.seed,
-        "best_value": best.value,
-        "best_iteration": best.iteration,
-        "best_values": table(best.values),
-        "waited": best.waited,
-        "history": np.array([progress.numbers() for progress in trainer.history], float),
     }
 
 
@@ -85,9 +75,7 @@ def restore(trainer: FullBatchTrainer, state: dict[str, Any], where: str) -> Non
         trainer.solver = LBFGS(trainer.options, pairs)
     else:
         trainer.solver.damping = damping
-    for number, given in moving.items():
-        for mine, value in zip(trainer.moving.moments[number], given, strict=True):
-            mine[...] = value
+    put_moments(trainer.moving.moments, moving)
     trainer.drawn, trainer.loader.seed = drawn, seed
     trainer.best.value, trainer.best.iteration, trainer.best.waited = best
     trainer.best.values = best_values
